@@ -1,0 +1,56 @@
+"""One small tree of exceptions. Every message says what was given, what is allowed and what to do.
+
+The command line prints the message of a `FastspecError` on one line and exits with its `exit_code`; anything else is a bug
+and shows its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FastspecError(Exception):
+    """Base of every error that a user can cause and can mend."""
+
+    exit_code = 2
+
+
+class SpecError(FastspecError, ValueError):
+    """A recipe that cannot be computed: unknown field, impossible setting, unknown preset."""
+
+
+class SamplesError(FastspecError, ValueError):
+    """Samples that a front end cannot take: wrong shape, dtype, rate or no samples at all."""
+
+
+class CorpusError(FastspecError):
+    """A corpus that cannot be read: nothing there, no audio in it, a broken table, an unsafe archive."""
+
+
+class StoreError(FastspecError):
+    """A feature store that cannot be created, resumed or opened."""
+
+
+class PluginError(FastspecError):
+    """A classifier plugin that is unknown, broken, or given a parameter it does not have."""
+
+
+class LearnError(FastspecError):
+    """Data that cannot be learned from, or a bundle that cannot be trusted or does not fit."""
+
+
+class RunFailed(FastspecError):
+    """The command ran and its own answer is negative: every clip failed, damage was found."""
+
+    exit_code = 1
+
+
+def choices(given: str, allowed: Iterable[str]) -> str:
+    """The tail of an error about one name out of several: what is allowed, and the nearest of them.
+
+    >>> choices("whispr", ["kaldi", "whisper"])
+    "known are: kaldi, whisper (did you mean 'whisper'?)"
+    """
+    names = sorted(allowed)
+    near = get_close_matches(given, names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"known are: {', '.join(names)}{hint}"
