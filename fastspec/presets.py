@@ -35,6 +35,7 @@ PRESETS: dict[str, Recipe] = {
             n_mels=128,
             mel_scale="htk",
             mel_norm=None,
+            allow_empty_bands=True,  # bands 0, 3, 6 and 13 are empty in torchaudio's own default, which warns
             log="none",
         ),
         clip=ClipPolicy(channel="mean", resample="HQ"),

@@ -46,6 +46,7 @@ class FeatureSpec:
         fmax: highest edge of the bank, in Hz; None is `sample_rate / 2`.
         mel_scale: Slaney's (linear below 1 kHz) or HTK's `2595 log10(1 + f / 700)`.
         mel_norm: "slaney" divides each triangle by half its width in Hz; None leaves peaks at 1.
+        allow_empty_bands: keep mel bands so narrow that no bin falls into them (they are always zero) instead of refusing the spec.
         log: natural, base 10, `10 log10` ("db"), or none.
         log_floor: the least value that the logarithm sees.
         log_floor_mode: "clamp" is `log(max(x, floor))`, "add" is `log(x + floor)`.
@@ -77,6 +78,7 @@ class FeatureSpec:
     fmax: float | None = None
     mel_scale: MelScale = "htk"
     mel_norm: MelNorm | None = None
+    allow_empty_bands: bool = False
     log: Log = "log10"
     log_floor: float = 1e-10
     log_floor_mode: LogFloorMode = "clamp"
@@ -297,7 +299,9 @@ def _check_names(given: Mapping[str, Any], *classes: type) -> None:
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
     """The types that a field takes; a Literal stands for its values."""
-    return tuple(k for part in get_args(annotation) or (annotation,) for k in ((part,) if isinstance(part, type) else get_args(part) or (part,)))
+    return tuple(
+        k for part in get_args(annotation) or (annotation,) for k in ((part,) if isinstance(part, type) else get_args(part) or (part,))
+    )
 
 
 def _check_types(thing: Any) -> None:

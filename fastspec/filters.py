@@ -1,0 +1,132 @@
+"""Windows and mel banks: float64 mathematics in, float32 tables out, banks banded.
+
+A band of a filter bank is zero outside a short run of bins, so a bank is kept as the first bin, the width and the weights of each
+band; the kernel multiplies nothing else.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastspec.errors import SpecError
+from fastspec.spec import FeatureSpec, MelScale
+
+Float64 = NDArray[np.float64]
+
+_COSINE_SUMS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08), "rectangular": (1.0,)}
+
+# Slaney's Auditory Toolbox: linear up to 1 kHz (15 mels), then a factor of 6.4 in 27 mels.
+_SLANEY_HZ_PER_MEL = 200 / 3
+_SLANEY_BREAK_HZ = 1000.0
+_SLANEY_BREAK_MEL = _SLANEY_BREAK_HZ / _SLANEY_HZ_PER_MEL
+_SLANEY_LOG_STEP = np.log(6.4) / 27
+
+
+class BandedBank(NamedTuple):
+    """A filter bank without its zeros.
+
+    Attributes:
+        first: `(bands,)` int64, the first bin of each band.
+        width: `(bands,)` int64, how many bins it covers.
+        start: `(bands,)` int64, where its weights begin in `weights`.
+        weights: `(sum of widths,)` float32.
+    """
+
+    first: NDArray[np.int64]
+    width: NDArray[np.int64]
+    start: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+def window(name: str, length: int, *, periodic: bool) -> Float64:
+    """The window of that name, `(length,)` float64: a sum of cosines of period `length`, or `length - 1` when symmetric.
+
+    >>> window("hann", 4, periodic=True).round(15).tolist()
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    if length == 1:
+        return np.ones(1)
+    phase = 2 * np.pi * np.arange(length) / (length if periodic else length - 1)
+    total = sum(a * (-1) ** k * np.cos(k * phase) for k, a in enumerate(_COSINE_SUMS[name]))
+    return np.asarray(total, np.float64)
+
+
+def hz_to_mel(hz: ArrayLike, scale: MelScale) -> Float64:
+    """Frequencies in Hz on the mel scale "slaney" or "htk" (2595 log10(1 + f / 700)).
+
+    >>> hz_to_mel([0.0, 1000.0], "slaney").round(12).tolist()
+    [0.0, 15.0]
+    """
+    f = np.asarray(hz, np.float64)
+    if scale == "htk":
+        return np.asarray(2595 * np.log10(1 + f / 700))
+    logarithmic = _SLANEY_BREAK_MEL + np.log(np.maximum(f, _SLANEY_BREAK_HZ) / _SLANEY_BREAK_HZ) / _SLANEY_LOG_STEP
+    return np.where(f < _SLANEY_BREAK_HZ, f / _SLANEY_HZ_PER_MEL, logarithmic)
+
+
+def mel_to_hz(mel: ArrayLike, scale: MelScale) -> Float64:
+    """The inverse of `hz_to_mel`.
+
+    >>> mel_to_hz(hz_to_mel([440.0, 4000.0], "htk"), "htk").round(6).tolist()
+    [440.0, 4000.0]
+    """
+    m = np.asarray(mel, np.float64)
+    if scale == "htk":
+        return np.asarray(700 * (10 ** (m / 2595) - 1))
+    logarithmic = _SLANEY_BREAK_HZ * np.exp(_SLANEY_LOG_STEP * (np.maximum(m, _SLANEY_BREAK_MEL) - _SLANEY_BREAK_MEL))
+    return np.where(m < _SLANEY_BREAK_MEL, m * _SLANEY_HZ_PER_MEL, logarithmic)
+
+
+def mel_edges_hz(spec: FeatureSpec) -> Float64:
+    """The `(bands + 2,)` corner frequencies of a spec's mel triangles in Hz, equally spaced in mel."""
+    low, high = hz_to_mel([spec.fmin, spec.upper_edge_hz], spec.mel_scale)
+    return mel_to_hz(np.linspace(low, high, spec.n_mels + 2), spec.mel_scale)
+
+
+def mel_matrix(spec: FeatureSpec) -> Float64:
+    """The dense `(bands, bins)` float64 mel bank: triangles linear in Hz.
+
+    Band m rises from edge m to edge m + 1 and falls to edge m + 2; Slaney's norm multiplies it by 2 / (edge m + 2 - edge m).
+    Source: librosa 0.11 `filters.mel`; torchaudio 2.11 `functional.melscale_fbanks`.
+    """
+    edges = mel_edges_hz(spec)
+    bins = np.arange(spec.n_fft // 2 + 1) * (spec.sample_rate / spec.n_fft)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    matrix = np.maximum(0.0, np.minimum(rising, falling))
+    if spec.mel_norm == "slaney":
+        matrix *= (2 / (edges[2:] - edges[:-2]))[:, None]
+    return matrix
+
+
+def bank(spec: FeatureSpec) -> BandedBank:
+    """The spec's filter bank, banded.
+
+    Raises:
+        SpecError: a mel band so narrow that no bin of the transform falls into it.
+
+    >>> from fastspec.presets import preset
+    >>> int(bank(preset("librosa").spec).width.max())
+    53
+    """
+    if spec.features == "stft":
+        bins = np.arange(spec.n_fft // 2 + 1)
+        return BandedBank(bins, np.ones_like(bins), bins, np.ones(len(bins), np.float32))
+    matrix = mel_matrix(spec)
+    empty = np.flatnonzero(~matrix.any(axis=1))
+    if len(empty) and not spec.allow_empty_bands:
+        raise SpecError(
+            f"{len(empty)} of {spec.n_mels} mel bands hold no bin of a {spec.n_fft}-point transform (the first is band {empty[0]}); "
+            "give fewer n_mels, a larger n_fft, or allow_empty_bands=True to keep bands that are always empty"
+        )
+    return banded(matrix)
+
+
+def banded(matrix: Float64) -> BandedBank:
+    """A dense `(bands, bins)` bank as runs of bins; a band of zeros has width 0."""
+    occupied = matrix != 0
+    first = np.argmax(occupied, axis=1)
+    width = np.where(occupied.any(axis=1), matrix.shape[1] - np.argmax(occupied[:, ::-1], axis=1) - first, 0)
+    weights = np.concatenate([row[f : f + w] for row, f, w in zip(matrix, first, width, strict=True)])
+    return BandedBank(first, width, np.cumsum(width) - width, weights.astype(np.float32))
