@@ -1,0 +1,183 @@
+"""`FrontEnd`: a spec's tables, its scratch and the call, for one clip and for many."""
+
+import math
+import threading
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastspec.errors import SamplesError
+from fastspec.filters import bank, window
+from fastspec.kernels import fft
+from fastspec.kernels.extract import Plan, Scratch, extract, find_covered, scratch_sizes
+from fastspec.kernels.simd import Lanes, host_lanes, make_lanes
+from fastspec.presets import preset
+from fastspec.spec import FeatureSpec, Recipe
+
+Float32 = NDArray[np.float32]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+# log_b(x) = log2(x) * scale, and 10 log10 for decibels.
+_LOG_SCALES = {"none": 1.0, "ln": math.log(2), "log10": math.log10(2), "db": 10 * math.log10(2)}
+
+
+class FrontEnd:
+    """Computes the features of a spec. Make one, call it often, from as many threads as you like.
+
+    Shape:
+        samples `(samples,)` float32 or int16 at `spec.sample_rate` -> `(frames, bands)` float32.
+
+    Raises:
+        SpecError: the spec's filter bank has empty bands.
+        SamplesError: samples of another shape or dtype, or none at all.
+
+    >>> front = FrontEnd(preset("librosa"))
+    >>> front(np.zeros(22050, np.float32)).shape
+    (44, 128)
+    """
+
+    def __init__(self, spec: FeatureSpec | Recipe, *, lanes: int | None = None) -> None:
+        self.spec = spec.spec if isinstance(spec, Recipe) else spec
+        self._plan = make_plan(self.spec, host_lanes() if lanes is None else make_lanes(lanes))
+        self._threads = threading.local()
+
+    def __repr__(self) -> str:
+        s = self.spec
+        return f"FrontEnd({s.features}, {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {s.n_bands} bands, {s.log})"
+
+    def __call__(self, samples: ArrayLike) -> Float32:
+        """Features of one clip: `(samples,)` float32 in any range, or int16 scaled by 1 / 32768, to `(frames, bands)` float32.
+
+        Frames whose window covers a NaN or an infinity are NaN.
+        """
+        array = np.asarray(samples)
+        if array.ndim != 1:
+            raise SamplesError(f"samples have the shape {array.shape}; give one channel as (samples,), or use batch for (clips, samples)")
+        return self.batch(array[None])[0]
+
+    def batch(self, samples: ArrayLike, out: Float32 | None = None) -> Float32:
+        """Features of clips of one length: `(clips, samples)` to `(clips, frames, bands)` float32, the GIL released.
+
+        A clip's features are the same bits alone and in any batch. `out`, if given, is written and returned; it must be a
+        C-contiguous float32 array of that shape.
+        """
+        clips = _as_float32(samples)
+        n_clips, n_samples = clips.shape
+        shape = (n_clips, *self.spec.shape(n_samples))
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise SamplesError(f"out is {out.dtype} {out.shape}; give a C-contiguous float32 array of shape {shape}")
+        sizes = n_clips, n_samples, shape[1]
+        if not extract(_frozen(clips), *sizes, self._plan, self._scratch(), _NONE_COVERED, out.reshape(-1)):
+            self._extract_around_nonfinite(clips, sizes, out)
+        return out
+
+    def _extract_around_nonfinite(self, clips: Float32, sizes: tuple[int, int, int], out: Float32) -> None:
+        """Compute with zeros in place of NaN and infinity, then erase the frames that saw one, before any maximum is taken."""
+        finite = np.isfinite(clips)
+        covered = np.zeros(sizes[0] * sizes[2], np.uint8)
+        scratch = self._scratch()
+        find_covered(_frozen((~finite).astype(np.float32)), *sizes, self._plan, scratch.rows[: len(self._plan.window)], covered)
+        covered.flags.writeable = False
+        clean = np.where(finite, clips, np.float32(0))
+        extract(_frozen(clean), *sizes, self._plan, scratch, covered, out.reshape(-1))
+
+    def _scratch(self) -> Scratch:
+        """This thread's scratch."""
+        scratch = getattr(self._threads, "scratch", None)
+        if scratch is None:
+            scratch = Scratch(*(_aligned(size) for size in scratch_sizes(self._plan)))
+            self._threads.scratch = scratch
+        return scratch
+
+    def __reduce__(self) -> tuple[type["FrontEnd"], tuple[FeatureSpec]]:
+        return FrontEnd, (self.spec,)
+
+
+def features(samples: ArrayLike, sample_rate: int, spec: str | FeatureSpec | Recipe = "librosa") -> Float32:
+    """Features of one waveform at any rate, resampled by soxr when the spec wants another: `(frames, bands)` float32.
+
+    `spec` is a preset's name, a recipe or a spec. Build a `FrontEnd` to compute many.
+
+    >>> features(np.zeros(16000, np.float32), 16000, "torchaudio").shape
+    (81, 128)
+    """
+    recipe = preset(spec) if isinstance(spec, str) else spec if isinstance(spec, Recipe) else Recipe(spec=spec)
+    if sample_rate < 1:
+        raise SamplesError(f"sample_rate is {sample_rate} Hz; give 1 or more")
+    array = np.asarray(samples)
+    if array.ndim != 1:
+        raise SamplesError(f"samples have the shape {array.shape}; give one channel as (samples,)")
+    mono = _as_float32(array[None])[0]
+    if sample_rate != recipe.spec.sample_rate:
+        import soxr
+
+        mono = soxr.resample(mono, sample_rate, recipe.spec.sample_rate, quality=recipe.clip.resample)
+    return FrontEnd(recipe)(mono)
+
+
+def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
+    """The kernels' view of a spec."""
+    packed = spec.n_fft % 2 == 0
+    length, passes = spec.window_length, fft.radices(spec.n_fft // 2 if packed else spec.n_fft)
+    filters = bank(spec)
+    # Unpacking leaves four times the power: half the window is an exact remedy.
+    shape = window(spec.window, length, periodic=spec.periodic) * (0.5 if packed else 1.0)
+    return Plan(
+        lanes=lanes,
+        packed=packed,
+        hop_length=spec.hop_length,
+        offset=(spec.n_fft - length) // 2 - (spec.n_fft // 2 if spec.center else 0),
+        reflect=spec.pad_mode == "reflect",
+        window=_frozen(shape.astype(np.float32)),
+        order=_frozen(fft.reversed_order(passes)),
+        passes=_frozen(np.array(passes, np.int64)),
+        factors=_frozen(fft.twiddles(passes)),
+        unpacking=_frozen(fft.unpacking_factors(spec.n_fft)),
+        magnitude=spec.power == 1.0,
+        first=_frozen(filters.first),
+        width=_frozen(filters.width),
+        start=_frozen(filters.start),
+        weights=_frozen(filters.weights),
+        logarithmic=spec.log != "none",
+        add_floor=spec.log_floor_mode == "add",
+        floor=np.float32(spec.log_floor),
+        log_scale=np.float32(_LOG_SCALES[spec.log]),
+        lifted=spec.top_db is not None,
+        depth=np.float32(spec.top_db or 0.0),
+    )
+
+
+def _as_float32(samples: ArrayLike) -> Float32:
+    """Clips as C-contiguous float32; int16 is scaled to -1 … 1."""
+    array = np.asarray(samples)
+    if array.ndim != 2:
+        raise SamplesError(f"a batch has the shape {array.shape}; give (clips, samples)")
+    if array.shape[1] == 0:
+        raise SamplesError("the waveform is empty; give at least one sample")
+    if array.dtype == np.int16:
+        return array * np.float32(1 / 32768)
+    if array.dtype != np.float32:
+        raise SamplesError(
+            f"samples are {array.dtype}; give float32, or int16 (other types: samples.astype('float32') in the scale you mean)"
+        )
+    return np.ascontiguousarray(array)
+
+
+def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """A flat read-only view: inputs of one type give kernels one signature."""
+    view = np.ascontiguousarray(array).reshape(-1).view()
+    view.flags.writeable = False
+    return view
+
+
+def _aligned(size: int, boundary: int = 64) -> Float32:
+    """Float32 zeros that start at a cache line, which NumPy does not promise."""
+    raw = np.zeros(size + boundary // 4, np.float32)
+    first = (-raw.ctypes.data % boundary) // 4
+    return raw[first : first + size]
+
+
+_NONE_COVERED = _frozen(np.zeros(0, np.uint8))

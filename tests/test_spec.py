@@ -1,0 +1,105 @@
+"""Recipes: what is refused and how, and that nothing is lost on the way through JSON and TOML."""
+
+import json
+
+import pytest
+
+from fastspec.errors import SpecError
+from fastspec.presets import PRESETS, preset
+from fastspec.spec import ClipPolicy, FeatureSpec, Recipe, parse_field
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"fmin": 5000.0, "fmax": 4000.0}, "fmin is 5000.0 Hz"),
+        ({"fmax": 9000.0}, "above half the sample rate"),
+        ({"win_length": 600}, "win_length is 600 with n_fft 512"),
+        ({"hop_length": 0}, "hop_length is 0"),
+        ({"n_fft": 1}, "n_fft is 1"),
+        ({"n_mels": 0}, "n_mels is 0"),
+        ({"n_mels": 80.0}, "give a whole number"),
+        ({"n_mels": True}, "give a whole number"),
+        ({"center": 1}, "give true or false"),
+        ({"power": 3.0}, "power is 3.0"),
+        ({"fmin": float("nan")}, "finite"),
+        ({"window": "hannn"}, "did you mean 'hann'"),
+        ({"mel_norm": "area"}, "known are: slaney"),
+        ({"top_db": 80.0}, "needs log 'db'"),
+        ({"top_db": -1.0, "log": "db"}, "0 or more"),
+        ({"log_floor": 0.0}, "log_floor is 0.0"),
+        ({"sample_rate": 0}, "sample_rate is 0"),
+    ],
+)
+def test_impossible_setting__is_refused_by_name(fields, words):
+    with pytest.raises(SpecError, match=words):
+        FeatureSpec(**fields)
+
+
+def test_unknown_field__names_the_nearest():
+    with pytest.raises(SpecError, match=r"unknown field 'n_mel'.*did you mean 'n_mels'"):
+        preset("librosa", n_mel=40)
+
+
+@pytest.mark.parametrize("clip_s", [0.0, -1.0, 1e9])
+def test_clip_length_out_of_range__is_refused(clip_s):
+    with pytest.raises(SpecError, match="clip_s"):
+        ClipPolicy(clip_s=clip_s)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_preset__survives_json_and_toml(name):
+    recipe = preset(name, clip_s=1.5)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    assert Recipe.from_json(recipe.to_json()).digest() == recipe.digest()
+
+
+def test_digest__covers_every_field():
+    base = Recipe(clip=ClipPolicy(clip_s=1.0))
+    changes = {
+        "sample_rate": 8000, "n_fft": 400, "win_length": 400, "hop_length": 100, "window": "hamming", "periodic": False, "center": False,
+        "pad_mode": "constant", "power": 1.0, "features": "stft", "n_mels": 40, "fmin": 20.0, "fmax": 4000.0, "mel_scale": "slaney",
+        "mel_norm": "slaney", "allow_empty_bands": True, "log": "db", "log_floor": 1e-5, "log_floor_mode": "add", "clip_s": 2.0,
+        "channel": "left", "resample": "VHQ",
+    }  # fmt: skip
+    digests = {base.replace(**{name: value}).digest() for name, value in changes.items()}
+    assert len(digests | {base.digest()}) == len(changes) + 1
+    assert set(changes) | {"top_db"} == {name for table in base.to_dict().values() for name in table}
+
+
+def test_whole_number_for_a_float__gives_the_same_digest():
+    assert Recipe().replace(fmin=20).digest() == Recipe().replace(fmin=20.0).digest()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[spec]\nn_mells = 3", "n_mells"),
+        ("[specs]\n", "unknown table"),
+        ("spec = 3", "must be a table"),
+        ("[spec", "not valid TOML"),
+        ("[spec]\nn_mels = 'many'", "whole number"),
+    ],
+)
+def test_broken_toml__is_refused_in_one_line(text, words):
+    with pytest.raises(SpecError, match=words) as caught:
+        Recipe.from_toml(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_json_that_is_no_object__is_refused():
+    with pytest.raises(SpecError, match="not a JSON object"):
+        Recipe.from_json(json.dumps([1]))
+
+
+@pytest.mark.parametrize("name, text", [("n_mels", "many"), ("center", "maybe"), ("fmin", "low"), ("n_melz", "3")])
+def test_set_with_a_value_of_another_kind__is_refused(name, text):
+    with pytest.raises(SpecError):
+        parse_field(name, text)
+
+
+def test_n_frames__is_the_count_that_librosa_and_kaldi_give():
+    assert [FeatureSpec(n_fft=400, hop_length=160).n_frames(n) for n in (0, 1, 159, 160, 16000)] == [0, 1, 1, 2, 101]
+    uncentred = FeatureSpec(n_fft=400, hop_length=160, center=False)
+    assert [uncentred.n_frames(n) for n in (399, 400, 559, 560)] == [0, 1, 1, 2]
