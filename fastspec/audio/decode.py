@@ -1,0 +1,202 @@
+"""Recordings to samples: libsndfile through soundfile, in blocks of a fixed size, never allocating by what a header claims."""
+
+import io
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from fastspec.errors import FastspecError
+
+BLOCK_FRAMES = 65_536
+MAX_SAMPLE_RATE = 16_000_000
+
+_SEEKABLE_FORMATS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "CAF", "RF64", "W64"})
+_SEEKABLE_SUBTYPES = frozenset({"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
+# soundfile raises TypeError for a .raw name and ValueError for a header's impossible size; the rest is libsndfile's own.
+_DECODER_ERRORS = (soundfile.SoundFileError, OSError, MemoryError, RuntimeError, TypeError, ValueError)
+# libsndfile's "File does not exist or is not a regular file", which it also says of MP3s too short to hold a frame.
+_BAD_FILE = 7
+
+
+class AudioError(FastspecError):
+    """A recording that cannot be decoded: `status` as in the ledger, `reason` in one line."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the recording is {self.status}: {self.reason}"
+
+
+class Recording:
+    """An open recording, read forwards. Uncompressed ones are sought; others are decoded from their start, each block once.
+
+    Attributes:
+        sample_rate: of the source, in Hz.
+        channels: of the source.
+        header_frames: frames that the header claims, true or not.
+        decoded_frames: how far from the recording's start decoding has come.
+
+    Raises:
+        AudioError: "unreadable", with libsndfile's reason.
+    """
+
+    def __init__(self, source: Path | bytes) -> None:
+        self._file = _open(source)
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.header_frames: int = self._file.frames
+        self.decoded_frames = 0
+        self._seekable = self._file.format in _SEEKABLE_FORMATS and self._file.subtype in _SEEKABLE_SUBTYPES
+        self._blocks = self._decode()
+        self._kept: deque[tuple[int, NDArray[np.float32]]] = deque()
+        self._failure: AudioError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Frames `start` to `stop`, `(samples, channels)` float32, fewer where the recording ends; starts must not decrease.
+
+        Raises:
+            AudioError: decoding fails before `stop`; "unreadable" in the first block, "truncated" after it.
+        """
+        return self._read_sought(start, stop) if self._seekable else self._read_forward(start, stop)
+
+    def read_all(self) -> NDArray[np.float32]:
+        """Every frame, `(samples, channels)` float32. Only on a recording of which nothing was read."""
+        blocks = list(self._blocks)
+        return np.concatenate(blocks) if blocks else self._no_frames()
+
+    def count_frames(self) -> int:
+        """Frames that decoding gives. Only on a recording of which nothing was read."""
+        return sum(len(block) for block in self._blocks)
+
+    def _read_sought(self, start: int, stop: int) -> NDArray[np.float32]:
+        # libsndfile clips these formats' frame counts to the size of the file, so this one can be believed.
+        stop = min(stop, self.header_frames)
+        self.decoded_frames = min(start, stop)
+        if start >= stop:
+            return self._no_frames()
+        try:
+            self._file.seek(start)
+            samples: NDArray[np.float32] = self._file.read(out=np.empty((stop - start, self.channels), np.float32))
+        except _DECODER_ERRORS as error:
+            raise AudioError("truncated" if start else "unreadable", _reason(error)) from None
+        self.decoded_frames = start + len(samples)
+        return samples
+
+    def _read_forward(self, start: int, stop: int) -> NDArray[np.float32]:
+        while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= start:
+            self._kept.popleft()
+        try:
+            while self.decoded_frames < stop and (block := next(self._blocks, None)) is not None:
+                if self.decoded_frames + len(block) > start:
+                    self._kept.append((self.decoded_frames, block))
+                self.decoded_frames += len(block)
+        except AudioError as error:
+            self._failure = error
+        if self._failure and self.decoded_frames < stop:
+            raise AudioError(self._failure.status, self._failure.reason)
+        pieces = [block[max(0, start - origin) : max(0, stop - origin)] for origin, block in self._kept]
+        return np.concatenate(pieces) if pieces else self._no_frames()
+
+    def _decode(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks from the start to the end. Their size is fixed, since some decoders' values depend on it in the last bits."""
+        size = max(1, min(BLOCK_FRAMES, self.header_frames))
+        decoded = False
+        while True:
+            try:
+                block = self._file.read(out=np.empty((size, self.channels), np.float32))
+            except _DECODER_ERRORS as error:
+                raise AudioError("truncated" if decoded else "unreadable", _reason(error)) from None
+            if not len(block):
+                return
+            decoded = True
+            yield block
+
+    def _no_frames(self) -> NDArray[np.float32]:
+        return np.empty((0, self.channels), np.float32)
+
+
+def read(source: Path | bytes) -> tuple[NDArray[np.float32], int]:
+    """A whole recording: `(samples, channels)` float32 and its sample rate in Hz.
+
+    Raises:
+        AudioError: it is "unreadable", "truncated" (decoding fails before its end) or "empty".
+    """
+    with Recording(source) as recording:
+        samples = recording.read_all()
+        if not len(samples):
+            raise AudioError("empty", NO_SAMPLES_REASON)
+        return samples, recording.sample_rate
+
+
+def measure_frames(source: Path | bytes) -> tuple[int, int]:
+    """Frames that a recording decodes to, whatever its header says, and its sample rate in Hz.
+
+    Raises:
+        AudioError: as `read` does.
+    """
+    with Recording(source) as recording:
+        n_frames = recording.count_frames()
+        if not n_frames:
+            raise AudioError("empty", NO_SAMPLES_REASON)
+        return n_frames, recording.sample_rate
+
+
+NO_SAMPLES_REASON = "the recording holds no samples"
+
+
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks a seekable file to where it already is after each read: slow, and it resets the state of decoders."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open(source: Path | bytes) -> Any:
+    if isinstance(source, Path) and not source.is_file():
+        raise AudioError("unreadable", "no such file, or not a regular file")
+    try:
+        # The name goes as bytes on POSIX, where it need not be valid Unicode.
+        name = os.fsencode(source) if os.name == "posix" and isinstance(source, Path) else source
+        file = _ForwardFile(io.BytesIO(source) if isinstance(source, bytes) else name)
+    except _DECODER_ERRORS as error:
+        raise AudioError("unreadable", _reason(error)) from None
+    refusal = _refusal(file)
+    if refusal:
+        file.close()
+        raise AudioError("unreadable", refusal)
+    return file
+
+
+def _refusal(file: Any) -> str | None:
+    # libsndfile takes any bytes named .au, .snd, .vox or .gsm for headerless audio; noise would pass for speech.
+    if file.format == "RAW":
+        return "headerless audio, whose encoding is not known"
+    if not 1 <= file.samplerate <= MAX_SAMPLE_RATE:
+        return f"the header gives a sample rate of {file.samplerate} Hz"
+    if file.channels < 1:
+        return f"the header gives {file.channels} channels"
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    if not isinstance(error, soundfile.LibsndfileError):
+        text = str(error) or type(error).__name__
+    else:
+        text = "no audio found in it" if error.code == _BAD_FILE else error.error_string
+    return " ".join(text.split()).removesuffix(".")

@@ -1,0 +1,112 @@
+"""A folder whose sub-folders are classes."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from fastspec.corpus.labels import folder_labels, is_audio, is_hidden
+from fastspec.corpus.manifest import Manifest, RecordingError, table_of_paths
+from fastspec.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Files:
+    """Recordings that are files: below `base`, or anywhere where a path is absolute.
+
+    `names` gives the real name of the paths that had to be escaped to be text.
+    """
+
+    base: Path
+    names: dict[str, str] = field(default_factory=dict)
+
+    def open(self, path: str) -> Path:
+        """The path of a regular, readable file. Nothing else is opened: a FIFO would hang, a device need not end."""
+        file = self.base / self.names.get(path, path)
+        try:
+            mode = file.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise RecordingError("unreadable", "no such file") from None
+        except OSError as error:
+            raise RecordingError("unreadable", error.strerror or str(error)) from None
+        except ValueError:
+            raise RecordingError("unreadable", "the path holds a NUL character") from None
+        if not stat.S_ISREG(mode):
+            raise RecordingError("unreadable", "not a regular file")
+        if not os.access(file, os.R_OK):
+            raise RecordingError("unreadable", "permission denied")
+        return file
+
+
+def read_folder(root: Path) -> Manifest:
+    """The manifest of a folder: every audio file below it, sorted by path.
+
+    Symbolic links to folders are followed where they lead out of what is being read anyway, each target once.
+
+    Raises:
+        CorpusError: a folder in it cannot be read, or none holds audio.
+    """
+    names: dict[str, str] = {}
+    ignored = 0
+    for name in _walk(root):
+        if is_audio(name):
+            names[_as_text(name)] = name
+        else:
+            ignored += 1
+    if not names:
+        others = f" ({ignored} other files)" if ignored else ""
+        raise CorpusError(f"{root} holds no audio files{others}; give a folder of recordings, in sub-folders named after their classes")
+    paths = sorted(names)
+    escaped = {path: name for path, name in names.items() if path != name}
+    return Manifest(table_of_paths(paths, folder_labels(paths)), str(root), Files(root, escaped), ignored)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """POSIX paths, relative to the root, of the regular files below it that aren't hidden."""
+    entered = [root.resolve()]
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        for entry in _list_folder(root / prefix):
+            kind = None if is_hidden(entry.name) else _kind(entry)
+            if kind == "file":
+                yield prefix + entry.name
+            elif kind == "folder" and (not entry.is_symlink() or _leads_out(Path(entry.path), entered)):
+                pending.append(f"{prefix}{entry.name}/")
+
+
+def _list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise CorpusError(f"{folder} cannot be read: {error.strerror}; make it readable or move it out of the corpus") from None
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["file", "folder"] | None:
+    try:
+        if entry.is_dir():
+            return "folder"
+        return "file" if entry.is_file() else None
+    except OSError:  # a link that leads to itself
+        return None
+
+
+def _leads_out(link: Path, entered: list[Path]) -> bool:
+    """Whether a link's target is neither within nor around a folder entered before: one that is would repeat files or loop."""
+    target = link.resolve()
+    if any(target.is_relative_to(folder) or folder.is_relative_to(target) for folder in entered):
+        return False
+    entered.append(target)
+    return True
+
+
+def _as_text(name: str) -> str:
+    """A file name as valid Unicode: bytes that are none are written as in `caf\\xe9.wav`."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name

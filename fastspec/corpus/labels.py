@@ -1,0 +1,85 @@
+"""What a path says: whether it is audio, which class it belongs to, and what a pattern finds in it."""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from fastspec.errors import CorpusError
+
+_LIBSNDFILE = "8svx aif aifc aiff au avr bwf caf flac iff ircam mp2 mp3 nist oga ogg opus paf pvf rf64 sds sf snd sph svx voc w64 wav wave"
+AUDIO_EXTENSIONS = frozenset(_LIBSNDFILE.split())
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a part of a POSIX path is hidden, or belongs to what macOS adds to archives.
+
+    >>> is_hidden("a/.cache/b.wav"), is_hidden("__MACOSX/b.wav"), is_hidden("a/b.wav")
+    (True, True, False)
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
+def is_audio(path: str) -> bool:
+    """Whether the extension is one that libsndfile may read.
+
+    >>> is_audio("a/b.WAV"), is_audio("a/b.txt"), is_audio("a/wav")
+    (True, False, False)
+    """
+    return PurePosixPath(path).suffix[1:].lower() in AUDIO_EXTENSIONS
+
+
+def folder_labels(paths: list[str]) -> list[str | None]:
+    """The first folder of each path; folders that merely wrap the whole corpus don't count.
+
+    >>> folder_labels(["fish/big/a.ogg", "fish/small/deep/b.ogg"])
+    ['big', 'small']
+    >>> folder_labels(["big/a.ogg", "small/b.ogg", "c.ogg"])
+    ['big', 'small', None]
+    """
+    parts = [path.split("/") for path in paths]
+    depth = 0
+    while _is_wrapped(parts, depth):
+        depth += 1
+    return [names[depth] if len(names) > depth + 1 else None for names in parts]
+
+
+def _is_wrapped(parts: list[list[str]], depth: int) -> bool:
+    """Whether all lies in one folder at this depth, and some of it in a folder within that one."""
+    first = parts[0][depth]
+    return all(len(names) > depth + 1 and names[depth] == first for names in parts) and any(len(names) > depth + 2 for names in parts)
+
+
+def compile_pattern(option: str, pattern: str | None) -> re.Pattern[str] | None:
+    """The regular expression given as `option`, or None. CorpusError: it is invalid or has no group to take the value from."""
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise CorpusError(f"{option} is {pattern!r}, which is not a valid regular expression: {error}") from None
+    if not compiled.groups:
+        raise CorpusError(f"{option} is {pattern!r}, which has no group; put parentheses around the value, as in '([^/]+)/[^/]+$'")
+    return compiled
+
+
+def fill_column(table: pl.DataFrame, column: str, pattern: re.Pattern[str] | None) -> pl.DataFrame:
+    """The table with `column` set to what the pattern's group 1 finds in each path; unchanged without a pattern.
+
+    Raises:
+        CorpusError: the pattern matches no path.
+    """
+    if pattern is None:
+        return table
+    paths = table["path"].to_list()
+    values = list(_search(paths, pattern))
+    if not any(values):
+        raise CorpusError(f"{column}_from is {pattern.pattern!r}, which finds nothing in any of {len(paths)} paths, such as {paths[0]!r}")
+    return table.with_columns(pl.Series(column, values, dtype=pl.String))
+
+
+def _search(paths: Iterable[str], pattern: re.Pattern[str]) -> Iterable[str | None]:
+    for path in paths:
+        match = pattern.search(path)
+        yield (match[1] or None) if match else None

@@ -1,0 +1,110 @@
+"""The manifest: a table with one row a clip, and the way from a row's path to the recording."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from fastspec.errors import FastspecError
+
+SCHEMA = {
+    "path": pl.String,
+    "label": pl.String,
+    "group": pl.String,
+    "split": pl.String,
+    "start_s": pl.Float64,
+    "duration_s": pl.Float64,
+}
+_DIGEST_ROWS = 65_536
+
+
+class ClipRow(NamedTuple):
+    """One row of a manifest: a stretch of one recording.
+
+    `group` None: the recording is a group by itself. `duration_s` None: to the end, or as long as the recipe's clips are.
+    """
+
+    path: str
+    label: str | None
+    group: str | None
+    split: str | None
+    start_s: float
+    duration_s: float | None
+
+
+class RecordingError(FastspecError):
+    """One recording that cannot be had: costs its rows, not the run. `code` is the ledger's status, `reason` one line."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the recording is {self.code}: {self.reason}"
+
+
+class Recordings(Protocol):
+    """Where a manifest's recordings lie."""
+
+    def open(self, path: str) -> Path | bytes:
+        """The file of a row's path, or its bytes. Safe in any thread. RecordingError when it cannot be had."""
+        ...
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Manifest:
+    """What to read: one row a clip, the clips of one recording adjacent.
+
+    Attributes:
+        table: columns path, label, group, split (String), start_s (Float64, never null), duration_s (Float64).
+        source: what was read, for messages.
+        recordings: opens the paths.
+        ignored: files of the corpus that are not audio by their extension.
+    """
+
+    table: pl.DataFrame
+    source: str
+    recordings: Recordings
+    ignored: int = 0
+
+    def __len__(self) -> int:
+        return self.table.height
+
+    def __repr__(self) -> str:
+        ignored = f", {self.ignored} other files ignored" if self.ignored else ""
+        return f"<Manifest of {self.source!r}: {len(self)} clips, {len(self.classes)} classes{ignored}>"
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels there are, sorted by code points."""
+        return sorted(self.table["label"].drop_nulls().unique().to_list())
+
+    def rows(self, start: int, stop: int) -> list[ClipRow]:
+        """Rows `start` to `stop`, as a slice takes them."""
+        return [ClipRow._make(row) for row in self.table[start:stop].rows()]
+
+    def digest(self) -> str:
+        """SHA-256 of the rows and their order, in hexadecimal; it does not depend on where the corpus lies."""
+        digest = hashlib.sha256(json.dumps(self.table.columns).encode())
+        for rows in self.table.iter_slices(_DIGEST_ROWS):
+            digest.update(json.dumps([column.to_list() for column in rows]).encode())
+        return digest.hexdigest()
+
+    def open(self, path: str) -> Path | bytes:
+        """The recording of a row's path: a regular file, or the bytes of an archive's member.
+
+        Raises:
+            RecordingError: it is missing, not a regular file, damaged or too large.
+        """
+        return self.recordings.open(path)
+
+
+def table_of_paths(paths: list[str], labels: list[str | None]) -> pl.DataFrame:
+    """A manifest's table with one whole recording a row."""
+    n = len(paths)
+    columns = {"path": paths, "label": labels, "group": [None] * n, "split": [None] * n, "start_s": [0.0] * n, "duration_s": [None] * n}
+    return pl.DataFrame(columns, schema=SCHEMA)
