@@ -7,11 +7,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastspec.audio import change_rate
 from fastspec.errors import SamplesError
 from fastspec.filters import bank, window
 from fastspec.kernels import fft
 from fastspec.kernels.extract import Plan, Scratch, extract, find_covered, scratch_sizes
-from fastspec.kernels.simd import Lanes, host_lanes, make_lanes
+from fastspec.kernels.simd import Lanes, host_lanes, host_processor, make_lanes
 from fastspec.presets import preset
 from fastspec.spec import FeatureSpec, Recipe
 
@@ -54,7 +55,8 @@ class FrontEnd:
         array = np.asarray(samples)
         if array.ndim != 1:
             raise SamplesError(f"samples have the shape {array.shape}; give one channel as (samples,), or use batch for (clips, samples)")
-        return self.batch(array[None])[0]
+        features: Float32 = self.batch(array[None])[0]
+        return features
 
     def batch(self, samples: ArrayLike, out: Float32 | None = None) -> Float32:
         """Features of clips of one length: `(clips, samples)` to `(clips, frames, bands)` float32, the GIL released.
@@ -112,10 +114,13 @@ def features(samples: ArrayLike, sample_rate: int, spec: str | FeatureSpec | Rec
         raise SamplesError(f"samples have the shape {array.shape}; give one channel as (samples,)")
     mono = _as_float32(array[None])[0]
     if sample_rate != recipe.spec.sample_rate:
-        import soxr
-
-        mono = soxr.resample(mono, sample_rate, recipe.spec.sample_rate, quality=recipe.clip.resample)
+        mono = change_rate(mono, sample_rate, target_hz=recipe.spec.sample_rate, quality=recipe.clip.resample)
     return FrontEnd(recipe)(mono)
+
+
+def kernel_target() -> str:
+    """What the kernels are compiled for: the processor and the width of its vectors. Values may differ in their last bits between two."""
+    return f"{host_processor()}, {len(host_lanes())} lanes"
 
 
 def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:

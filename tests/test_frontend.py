@@ -79,7 +79,7 @@ def test_nonfinite_sample__makes_exactly_the_frames_that_see_it_nan(front, clips
     broken[2, position] = bad
     ours, clean = front.batch(broken), front.batch(clips)
     starts = np.arange(ours.shape[1]) * SPEC.hop_length - 200
-    mirrored = {p for p in (position, -position, 2 * 4320 - position)}
+    mirrored = {position, -position, 2 * 4320 - position}
     sees = np.array([any(start <= p < start + 400 for p in mirrored) for start in starts])
     assert np.isnan(ours[2][sees]).all()
     np.testing.assert_array_equal(ours[2][~sees], clean[2][~sees])

@@ -1,6 +1,7 @@
 """Recordings to samples: libsndfile through soundfile, in blocks of a fixed size, never allocating by what a header claims."""
 
 import io
+import math
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -80,9 +81,14 @@ class Recording:
         blocks = list(self._blocks)
         return np.concatenate(blocks) if blocks else self._no_frames()
 
-    def count_frames(self) -> int:
-        """Frames that decoding gives. Only on a recording of which nothing was read."""
-        return sum(len(block) for block in self._blocks)
+    def count_frames(self, *, at_least: float = math.inf) -> int:
+        """Frames that decoding gives; it stops when there are `at_least` so many. Only on a recording of which nothing was read."""
+        count = 0
+        for block in self._blocks:
+            count += len(block)
+            if count >= at_least:
+                break
+        return count
 
     def _read_sought(self, start: int, stop: int) -> NDArray[np.float32]:
         # libsndfile clips these formats' frame counts to the size of the file, so this one can be believed.
@@ -144,14 +150,14 @@ def read(source: Path | bytes) -> tuple[NDArray[np.float32], int]:
         return samples, recording.sample_rate
 
 
-def measure_frames(source: Path | bytes) -> tuple[int, int]:
-    """Frames that a recording decodes to, whatever its header says, and its sample rate in Hz.
+def measure_frames(source: Path | bytes, *, limit_s: float = math.inf) -> tuple[int, int]:
+    """Frames that a recording decodes to, whatever its header says, and its sample rate in Hz. Decoding stops after `limit_s` seconds.
 
     Raises:
         AudioError: as `read` does.
     """
     with Recording(source) as recording:
-        n_frames = recording.count_frames()
+        n_frames = recording.count_frames(at_least=limit_s * recording.sample_rate)
         if not n_frames:
             raise AudioError("empty", NO_SAMPLES_REASON)
         return n_frames, recording.sample_rate

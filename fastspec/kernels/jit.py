@@ -38,7 +38,7 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     dispatcher = numba.njit(**OPTIONS)(function)
     if isinstance(dispatcher, Dispatcher) and _cache_directory() is not None:
-        dispatcher._cache = _KernelCache(function)
+        dispatcher._cache = _KernelCache(function)  # type: ignore[attr-defined]
     return dispatcher  # type: ignore[no-any-return]
 
 

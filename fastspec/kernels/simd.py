@@ -45,6 +45,11 @@ def host_lanes() -> Lanes:
     return make_lanes(8 if features.get("avx2") else 4)
 
 
+def host_processor() -> str:
+    """LLVM's name of this machine's processor."""
+    return str(llvmlite.binding.get_host_cpu_name())
+
+
 # --- the numba type -----------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +129,7 @@ def _transpose_quads(builder: Any, rows: list[Any]) -> list[Any]:
 # --- loading and storing -----------------------------------------------------------------------------------------------------------
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _load(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
     vector = VectorType(len(lanes))
 
@@ -145,7 +150,7 @@ def _load_overload(lanes, x, index):
     return lambda lanes, x, index: _load(lanes, x, index)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _store(_context: Any, x: Any, index: Any, value: VectorType) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[0], args[0], args[1], value.width, width=value.width)
@@ -165,7 +170,7 @@ def _store_overload(x, index, value):
     return lambda x, index, value: _store(x, index, value)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _splat_scalar(_context: Any, lanes: Any, scalar: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _splat(builder, context.cast(builder, args[1], sig.args[1], types.float32), len(lanes))
@@ -173,7 +178,7 @@ def _splat_scalar(_context: Any, lanes: Any, scalar: Any) -> Any:
     return VectorType(len(lanes))(lanes, scalar), codegen
 
 
-def splat(lanes: Lanes, scalar: float) -> Vector:
+def splat(lanes: Lanes, scalar: float | np.float32) -> Vector:
     """A vector with `scalar` in every lane."""
     return np.full(len(lanes), scalar, np.float32)
 
@@ -183,7 +188,7 @@ def _splat_overload(lanes, scalar):
     return lambda lanes, scalar: _splat_scalar(lanes, scalar)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _load_splat(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[1], args[1], args[2], 1, width=1)
@@ -203,7 +208,7 @@ def _load_splat_overload(lanes, x, index):
     return lambda lanes, x, index: _load_splat(lanes, x, index)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _load_tile(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
     width = len(lanes)
 
@@ -233,7 +238,7 @@ def _load_tile_overload(lanes, x, first, stride):
     return lambda lanes, x, first, stride: _load_tile(lanes, x, first, stride)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _store_tile(_context: Any, x: Any, first: Any, stride: Any, a: VectorType, b: Any, c: Any, d: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         rows, index = _transpose_quads(builder, list(args[3:])), args[1]
@@ -258,7 +263,7 @@ def _store_tile_overload(x, first, stride, a, b, c, d):
     return lambda x, first, stride, a, b, c, d: _store_tile(x, first, stride, a, b, c, d)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _gather(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index, vector = args[2], ir.Constant(ir.VectorType(_F32, len(lanes)), ir.Undefined)
@@ -282,7 +287,7 @@ def _gather_overload(lanes, x, first, stride):
     return lambda lanes, x, first, stride: _gather(lanes, x, first, stride)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _scatter(_context: Any, x: Any, first: Any, stride: Any, value: VectorType) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index = args[1]
@@ -311,7 +316,7 @@ def _scatter_overload(x, first, stride, value):
 
 
 def _register_operator(function: Callable[..., Any], instruction: str) -> None:
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def apply(_context: Any, x: VectorType, y: VectorType) -> Any:
         def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
             return getattr(builder, instruction)(args[0], args[1], flags=_FLAGS)
@@ -329,7 +334,7 @@ for _function, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), 
     _register_operator(_function, _instruction)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _maximum(_context: Any, x: VectorType, y: VectorType) -> Any:
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
@@ -347,7 +352,7 @@ def _maximum_overload(x, y):
     return lambda x, y: _maximum(x, y)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _lane_sum(_context: Any, x: VectorType) -> Any:
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         lanes = [builder.extract_element(args[0], ir.Constant(_I32, lane)) for lane in range(x.width)]
@@ -368,7 +373,7 @@ def _lane_sum_overload(x):
     return lambda x: _lane_sum(x)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _square_root(_context: Any, x: VectorType) -> Any:
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         vector = ir.VectorType(_F32, x.width)
@@ -388,8 +393,8 @@ def _square_root_overload(x):
     return lambda x: _square_root(x)
 
 
-# log2(1 + t) = t * p(t) on [sqrt(1/2) - 1, sqrt(2) - 1]: p of degree 8, highest power first, fitted by least squares at 400 Chebyshev nodes.
-# Literals, because a fit differs in its last bits from one LAPACK to the next.
+# log2(1 + t) = t * p(t) on [sqrt(1/2) - 1, sqrt(2) - 1]: p of degree 8, highest power first, fitted by least squares at 400 Chebyshev
+# nodes. Literals, because a fit differs in its last bits from one LAPACK to the next.
 _LOG2 = (
     0.126148462,
     -0.207421035,
@@ -404,7 +409,7 @@ _LOG2 = (
 _SQRT_HALF_BITS = 0x3F3504F3  # the float32 sqrt(1/2): subtracting it first puts the mantissa in [sqrt(1/2), sqrt(2))
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _log2(_context: Any, x: VectorType) -> Any:
     width = x.width
 
@@ -427,7 +432,8 @@ def log2(x: Vector) -> Vector:
     bits = x.view(np.int32)
     exponent = (bits - np.int32(_SQRT_HALF_BITS)) >> 23
     t = (bits - (exponent << 23)).view(np.float32) - np.float32(1)
-    return np.polyval(np.array(_LOG2, np.float32), t) * t + exponent.astype(np.float32)
+    polynomial: Vector = np.polyval(np.array(_LOG2, np.float32), t)
+    return polynomial * t + exponent.astype(np.float32)
 
 
 @overload(log2)

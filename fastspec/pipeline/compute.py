@@ -1,0 +1,119 @@
+"""One partition's work: groups of clips are decoded, then computed in one call that holds no lock."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.audio import LoadedClip, Span, failed_clip, load_clips
+from fastspec.corpus import ClipRow, RecordingError
+from fastspec.frontend import FrontEnd
+from fastspec.spec import Recipe
+
+GROUP_CLIPS = 32
+GROUP_BYTES = 16 << 20
+
+
+class FeatureBatch(NamedTuple):
+    """Features of neighbouring clips.
+
+    Attributes:
+        rows: a ledger row for each clip.
+        features: `(clips, frames, bands)` float32, NaN where a clip failed.
+        valid_frames: `(clips,)` int32, 0 where a clip failed.
+    """
+
+    rows: list[dict[str, Any]]
+    features: NDArray[np.float32]
+    valid_frames: NDArray[np.int32]
+
+
+class Recordings(Protocol):
+    """Opens the recordings of a manifest."""
+
+    def open(self, path: str) -> Path | bytes:
+        """A regular file, or bytes; RecordingError when it cannot be had."""
+        ...
+
+
+def group_clips(recipe: Recipe) -> int:
+    """How many clips one compiled call handles: about 32, fewer when they are long."""
+    return max(1, min(GROUP_CLIPS, GROUP_BYTES // (4 * recipe.n_samples)))
+
+
+def compute_rows(
+    rows: Sequence[ClipRow],
+    first_clip: int,
+    *,
+    recordings: Recordings,
+    recipe: Recipe,
+    front: FrontEnd,
+    on_group: Callable[[int, int], None],
+) -> FeatureBatch:
+    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`.
+
+    `on_group(clips, failed)` is called after each group; what it raises ends the work.
+    """
+    features = np.empty((len(rows), *recipe.shape), np.float32)
+    valid_frames = np.zeros(len(rows), np.int32)
+    infos: list[dict[str, Any]] = []
+    clips = _load(rows, recordings, recipe)
+    while group := list(islice(clips, group_clips(recipe))):
+        start, stop = len(infos), len(infos) + len(group)
+        infos += _compute_group(group, recipe, front, features[start:stop], valid_frames[start:stop])
+        on_group(len(group), sum(not clip.usable for clip in group))
+    ledger = [_ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
+    return FeatureBatch(ledger, features, valid_frames)
+
+
+def _load(rows: Sequence[ClipRow], recordings: Recordings, recipe: Recipe) -> Iterator[LoadedClip]:
+    """The clips of rows in their order; a recording is opened once for all its rows."""
+    longest_s = recipe.n_samples / recipe.spec.sample_rate
+    for path, group in groupby(rows, key=lambda row: row.path):
+        spans = [Span(row.start_s, longest_s if row.duration_s is None else min(longest_s, row.duration_s)) for row in group]
+        try:
+            source = recordings.open(path)
+        except RecordingError as error:
+            yield from [failed_clip(error.code, error.reason)] * len(spans)
+            continue
+        policy = recipe.clip
+        yield from load_clips(
+            source,
+            spans,
+            sample_rate=recipe.spec.sample_rate,
+            channel=policy.channel,
+            resample=policy.resample,
+            n_samples=recipe.n_samples,
+        )
+
+
+def _compute_group(
+    group: list[LoadedClip], recipe: Recipe, front: FrontEnd, features: NDArray[np.float32], valid_frames: NDArray[np.int32]
+) -> list[dict[str, Any]]:
+    """Fill a group's features and valid frames; its columns of the ledger are returned."""
+    samples = np.zeros((len(group), recipe.n_samples), np.float32)
+    for row, clip in zip(samples, group, strict=True):
+        row[: len(clip.samples)] = clip.samples
+    front.batch(samples, features)
+    infos = []
+    for i, clip in enumerate(group):
+        info = asdict(clip.info)
+        if clip.usable:
+            valid_frames[i] = min(recipe.shape[0], recipe.spec.n_frames(len(clip.samples)))
+            if info["nonfinite"] and np.isnan(features[i, : valid_frames[i]]).all():
+                info |= {"status": "nonfinite", "reason": f"every frame holds one of {info['nonfinite']} NaN or infinite samples"}
+        if info["status"] not in ("ok", "silent"):
+            features[i] = np.nan
+            valid_frames[i] = 0
+        infos.append(info)
+    return infos
+
+
+def _ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:
+    """A row of the ledger; a recording without a group is a group by itself."""
+    where = {"clip": clip, "path": row.path, "label": row.label, "group": row.group or row.path, "split": row.split}
+    return {**where, "start_s": row.start_s, **info}

@@ -1,0 +1,18 @@
+"""Feature stores: feature arrays in Zarr v3, and the ledger that says what happened to each clip.
+
+STORE/
+  fastspec.json     what the run was asked for (`Layout`): written first, never changed
+  zarr.json         a Zarr group, so that xarray, dask and zarr open it without fastspec
+  features/         (clips, frames, bands) float32, NaN where a clip failed
+  valid_frames/     (clips,) int32: frames that a clip's own samples fill, the rest is padding
+  manifest.parquet  what was to be read
+  commits/          a record a finished partition, while the run lasts
+  ledger.parquet    one row a clip: path, label, group and status
+  finished.json     written last: hashes of the chunks
+"""
+
+from fastspec.store.layout import Layout
+from fastspec.store.reading import FeatureStore, open_store
+from fastspec.store.writing import StoreWriter
+
+__all__ = ["FeatureStore", "Layout", "StoreWriter", "open_store"]

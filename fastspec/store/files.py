@@ -1,0 +1,45 @@
+"""Files that are whole or not there."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name, flush to the disk, rename: a reader sees all of it or nothing."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file that somebody else wrote to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's names to the disk, where the system can."""
+    if os.name == "posix":
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder; it is renamed first, so that what is left by a kill does not look like a store."""
+    if path.exists():
+        doomed = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-removed-"))
+        path.replace(doomed / path.name)
+        shutil.rmtree(doomed)

@@ -1,0 +1,115 @@
+"""What a run was asked for: all that decides a store's bytes, and how they are cut into chunks and partitions."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from fastspec.errors import StoreError
+from fastspec.spec import Recipe
+
+FORMAT = 1
+CHUNK_BYTES = 16 << 20
+PARTITIONS = 64
+MAX_PARTITION_CHUNKS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The identity of a store. Two runs with equal layouts write equal bytes.
+
+    Attributes:
+        recipe: with its clip length set.
+        manifest_digest: of the rows that are read.
+        n_clips: how many.
+        versions: of everything whose change could change a value.
+    """
+
+    recipe: Recipe
+    manifest_digest: str
+    n_clips: int
+    versions: dict[str, str]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(clips, frames, bands)` of the features."""
+        return (self.n_clips, *self.recipe.shape)
+
+    @property
+    def clip_bytes(self) -> int:
+        """Bytes of one clip's features."""
+        frames, bands = self.recipe.shape
+        return 4 * frames * bands
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all chunks; each is whole, the last one too."""
+        return self.n_chunks * self.chunk_clips * self.clip_bytes
+
+    @property
+    def chunk_clips(self) -> int:
+        """Clips in a chunk: the power of two that makes it 8 to 16 MiB, by the recipe alone."""
+        fitting = max(1, CHUNK_BYTES // self.clip_bytes)
+        return 1 << (fitting.bit_length() - 1)
+
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks hold all clips."""
+        return -(-self.n_clips // self.chunk_clips)
+
+    @property
+    def partition_chunks(self) -> int:
+        """Chunks in a partition: 1 in a small store, so that all workers have something to do, up to 8 in a large one."""
+        return min(MAX_PARTITION_CHUNKS, max(1, self.n_chunks // PARTITIONS))
+
+    @property
+    def n_partitions(self) -> int:
+        """How many partitions the run is cut into."""
+        return -(-self.n_chunks // self.partition_chunks)
+
+    def chunks(self, partition: int) -> Iterator[tuple[int, int, int]]:
+        """Each chunk of a partition: its number, first clip and the clip after its last."""
+        first = partition * self.partition_chunks
+        for chunk in range(first, min(first + self.partition_chunks, self.n_chunks)):
+            yield chunk, chunk * self.chunk_clips, min((chunk + 1) * self.chunk_clips, self.n_clips)
+
+    def to_json(self) -> str:
+        """The content of `fastspec.json`."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True)
+
+    @classmethod
+    def read(cls, store: Path) -> Self:
+        """The layout of an existing store.
+
+        Raises:
+            StoreError: there is none, it is damaged, or a newer fastspec wrote it.
+        """
+        try:
+            data: dict[str, Any] = json.loads((store / "fastspec.json").read_text(encoding="utf8"))
+            if data["format"] > FORMAT:
+                raise StoreError(f"{store} has the store format {data['format']}; this fastspec reads up to {FORMAT}, upgrade it")
+            recipe = Recipe.from_dict(data["recipe"])
+            return cls(
+                recipe=recipe, manifest_digest=data["manifest_digest"], n_clips=int(data["n_clips"]), versions=dict(data["versions"])
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{store} has no readable fastspec.json ({type(error).__name__}); it is no store or it is damaged") from None
+
+    def check_same(self, other: Self, store: Path) -> None:
+        """That a run with the layout `other` may go on with the store that has this one.
+
+        Raises:
+            StoreError: what differs, with both values.
+        """
+        differences = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        if self.manifest_digest != other.manifest_digest:
+            differences.append(
+                f"the manifest there has {self.n_clips} clips and the digest {self.manifest_digest[:12]}, "
+                f"here {other.n_clips} and {other.manifest_digest[:12]}"
+            )
+        names = sorted(self.versions.keys() | other.versions.keys())
+        changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]
+        differences += [f"{name} is {self.versions.get(name)} there and {other.versions.get(name)} here" for name in changed]
+        if differences:
+            raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or --overwrite to start anew")

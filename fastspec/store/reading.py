@@ -1,0 +1,102 @@
+"""Reading a finished store."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import zarr
+from numpy.typing import NDArray
+
+from fastspec.errors import StoreError
+from fastspec.spec import Recipe
+from fastspec.store.layout import Layout
+
+
+class FeatureStore:
+    """A finished store, read-only.
+
+    Attributes:
+        path: its folder.
+        recipe: that its features were made by.
+        manifest_digest: of the rows that were read.
+        versions: of what computed it.
+    """
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path = path
+        self.recipe: Recipe = layout.recipe
+        self.manifest_digest = layout.manifest_digest
+        self.versions = layout.versions
+        self._layout = layout
+
+    def __len__(self) -> int:
+        return self._layout.n_clips
+
+    def __repr__(self) -> str:
+        clips, frames, bands = self._layout.shape
+        statuses = ", ".join(f"{n} {status}" for status, n in self.status_counts().items())
+        return f"<FeatureStore {str(self.path)!r}: {clips} clips x {frames} frames x {bands} bands; {statuses}>"
+
+    @cached_property
+    def features(self) -> zarr.Array[Any]:
+        """`(clips, frames, bands)` float32, read from disk where it is indexed; NaN where a clip failed."""
+        return zarr.open_array(self.path / "features", mode="r")
+
+    @cached_property
+    def valid_frames(self) -> NDArray[np.int32]:
+        """`(clips,)` int32: frames filled by the clip's own samples; those after them are padding."""
+        return np.asarray(zarr.open_array(self.path / "valid_frames", mode="r")[:])
+
+    @cached_property
+    def ledger(self) -> pl.DataFrame:
+        """One row a clip, in the order of the features."""
+        return pl.read_parquet(self.path / "ledger.parquet")
+
+    @property
+    def labels(self) -> list[str | None]:
+        """The label of each clip, None where it has none."""
+        return list(self.ledger["label"])
+
+    def status_counts(self) -> dict[str, int]:
+        """Clips by status, most frequent first."""
+        counts = self.ledger["status"].value_counts().sort(["count", "status"], descending=[True, False])
+        return dict(counts.rows())
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the store at `path` is whole."""
+    return (path / "finished.json").exists()
+
+
+def is_store(path: Path) -> bool:
+    """Whether there is a store at `path`, finished or not."""
+    return (path / "fastspec.json").is_file()
+
+
+def chunk_hashes(path: Path) -> list[str]:
+    """The hash of each chunk's values in a finished store."""
+    return list(json.loads((path / "finished.json").read_bytes())["chunks"])
+
+
+def open_store(path: str | Path) -> FeatureStore:
+    """Open a finished store.
+
+    Raises:
+        StoreError: nothing there, not a store, not finished, or of a newer format.
+
+    >>> open_store("nowhere.zarr")
+    Traceback (most recent call last):
+    fastspec.errors.StoreError: nowhere.zarr does not exist; make it with 'fastspec featurize CORPUS -o nowhere.zarr'
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; make it with 'fastspec featurize CORPUS -o {path}'")
+    if not is_store(path):
+        raise StoreError(f"{path} is not a feature store: it holds no fastspec.json; give the folder that featurize wrote")
+    layout = Layout.read(path)
+    if not is_finished(path):
+        raise StoreError(f"{path} is not finished; run the same featurize command again with --resume")
+    return FeatureStore(path, layout)

@@ -1,0 +1,143 @@
+"""Writing a store: create, write chunks, commit partitions, finish; killed at any instant, it goes on where it was."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+import xxhash
+import zarr
+from numpy.typing import NDArray
+
+from fastspec.errors import StoreError
+from fastspec.store.files import remove_tree, sync_file, sync_folder, write_atomically
+from fastspec.store.layout import Layout
+from fastspec.store.ledger import make_ledger, to_parquet
+from fastspec.store.reading import FeatureStore, is_finished, open_store
+
+# Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
+_ZARR_OPTIONS = {"array.write_empty_chunks": True}
+
+
+class StoreWriter:
+    """An unfinished store. Chunks may be written from several threads, each partition by one of them."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path = path
+        self.layout = layout
+        with zarr.config.set(_ZARR_OPTIONS):
+            self._features = zarr.open_array(path / "features", mode="r+")
+
+    @classmethod
+    def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
+        """A new store with nothing in it. It appears whole, under a name that did not exist.
+
+        Raises:
+            StoreError: its folder cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+        except OSError as error:
+            raise StoreError(f"{path} cannot be created: {error.strerror}; choose a folder that can be written") from None
+        draft.chmod(0o755)  # mkdtemp makes it private
+        zarr.create_group(draft, attributes={"fastspec": {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest()}})
+        zarr.create_array(
+            draft,
+            name="features",
+            shape=layout.shape,
+            chunks=(layout.chunk_clips, *layout.shape[1:]),
+            dtype="float32",
+            fill_value=float("nan"),
+            compressors=None,
+            dimension_names=("clips", "frames", "bands"),
+        )
+        (draft / "commits").mkdir()
+        manifest.write_parquet(draft / "manifest.parquet")
+        write_atomically(draft / "fastspec.json", layout.to_json().encode())
+        draft.rename(path)
+        sync_folder(path.parent)
+        return cls(path, layout)
+
+    @classmethod
+    def resume(cls, path: Path, layout: Layout) -> Self:
+        """The unfinished store at `path`.
+
+        Raises:
+            StoreError: it was made from another recipe, manifest or version of what computes it.
+        """
+        Layout.read(path).check_same(layout, path)
+        return cls(path, layout)
+
+    def pending(self) -> list[int]:
+        """Partitions without a commit record, in order."""
+        return [p for p in range(self.layout.n_partitions) if not self._commit_path(p).exists()]
+
+    def clips_done(self) -> int:
+        """Clips in committed partitions."""
+        return self.layout.n_clips - sum(stop - start for p in self.pending() for _, start, stop in self.layout.chunks(p))
+
+    def write_chunk(self, start: int, features: NDArray[np.float32]) -> str:
+        """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
+
+        features: `(clips, frames, bands)` float32.
+        """
+        self._features[start : start + len(features)] = features
+        sync_file(self.path / "features" / "c" / str(start // self.layout.chunk_clips) / "0" / "0")
+        return hash_chunk(features)
+
+    def commit(self, partition: int, *, hashes: Sequence[str], rows: Sequence[dict[str, Any]], valid_frames: NDArray[np.int32]) -> None:
+        """Record that a partition is done: after its chunks, in one rename."""
+        record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist()}
+        write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
+
+    def finish(self) -> FeatureStore:
+        """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
+        pending = self.pending()
+        if pending:
+            raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
+        if not is_finished(self.path):
+            records = [json.loads(self._commit_path(p).read_bytes()) for p in range(self.layout.n_partitions)]
+            self._write_valid_frames([n for record in records for n in record["valid_frames"]])
+            ledger = make_ledger(row for record in records for row in record["rows"])
+            write_atomically(self.path / "ledger.parquet", to_parquet(ledger))
+            self._sweep_features()
+            chunks = [digest for record in records for digest in record["hashes"]]
+            write_atomically(self.path / "finished.json", json.dumps({"chunks": chunks}).encode())
+        sweep_finished(self.path)
+        return open_store(self.path)
+
+    def _write_valid_frames(self, counts: list[int]) -> None:
+        remove_tree(self.path / "valid_frames")
+        values = np.array(counts, np.int32)
+        zarr.create_array(self.path, name="valid_frames", data=values, chunks=(1 << 20,), compressors=None, dimension_names=("clips",))
+
+    def _sweep_features(self) -> None:
+        """Remove what a kill left beside the chunks."""
+        folder = self.path / "features"
+        chunks = {folder / "c" / str(i) / "0" / "0" for i in range(self.layout.n_chunks)}
+        for file in folder.rglob("*"):
+            if file.is_file() and file not in chunks and file != folder / "zarr.json":
+                file.unlink()
+
+    def _commit_path(self, partition: int) -> Path:
+        return self.path / "commits" / f"{partition:06}.json"
+
+
+def sweep_finished(path: Path) -> None:
+    """Remove the commit records of a finished store, which say nothing that is not in the ledger."""
+    remove_tree(path / "commits")
+    for stray in path.glob(".*"):
+        if stray.is_dir():
+            shutil.rmtree(stray)
+        else:
+            stray.unlink()
+
+
+def hash_chunk(features: NDArray[np.float32]) -> str:
+    """XXH3-128 of a chunk's values, in hexadecimal."""
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(features, "<f4").data)

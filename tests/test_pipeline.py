@@ -1,0 +1,333 @@
+"""Runs over real files: the same bytes however they are scheduled, and one bad file costs one row."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+import zarr
+
+from fastspec.corpus import read_corpus
+from fastspec.errors import CorpusError, FastspecError, StoreError
+from fastspec.frontend import FrontEnd
+from fastspec.pipeline import choose_clip_length, featurize, plan_layout, stream_features
+from fastspec.presets import preset
+from fastspec.store import Layout, open_store
+from fastspec.store.reading import chunk_hashes
+from fastspec.store.writing import hash_chunk
+
+# Three chunks of a small corpus need clips whose features are large: many bands, a short hop.
+RECIPE = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
+
+
+def write_noise(path, *, seconds=1.0, sample_rate=16000, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * sample_rate)).astype(np.float32)
+    soundfile.write(path, noise, sample_rate)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """90 recordings in two classes: several rates and lengths, some of them broken."""
+    root = tmp_path_factory.mktemp("corpus")
+    for i in range(90):
+        label = "ab"[i % 2]
+        rate = (16000, 16000, 16000, 22050)[i % 4]
+        write_noise(root / label / f"{i:03}.wav", seconds=0.3 + (i % 7) * 0.2, sample_rate=rate, seed=i)
+    (root / "a" / "broken.wav").write_bytes(b"RIFF and nothing that follows")
+    (root / "a" / "empty.wav").write_bytes(b"")
+    soundfile.write(root / "b" / "no_samples.wav", np.zeros(0, np.float32), 16000)
+    soundfile.write(root / "b" / "silent.wav", np.zeros(8000, np.float32), 16000)
+    broken = np.zeros(16000, np.float32)
+    broken[8000] = np.nan
+    soundfile.write(root / "b" / "nan.wav", broken, 16000, subtype="FLOAT")
+    return root
+
+
+@pytest.fixture(scope="module")
+def manifest(folder):
+    return read_corpus(folder)
+
+
+@pytest.fixture(scope="module")
+def store(manifest, tmp_path_factory):
+    return featurize(manifest, tmp_path_factory.mktemp("store") / "whole.zarr", recipe=RECIPE, workers=1)
+
+
+def promised_bytes(path):
+    """Digest of each file that the contracts promise to be equal between runs."""
+    files = [p for p in Path(path).rglob("*") if p.is_file()]
+    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def ledger_row(store, path):
+    return store.ledger.filter(pl.col("path") == path).row(0, named=True)
+
+
+def test_features__are_those_of_the_front_end(store, folder):
+    row = ledger_row(store, "a/004.wav")
+    samples, _ = soundfile.read(folder / "a" / "004.wav", dtype="float32")
+    padded = np.zeros(16000, np.float32)
+    padded[: min(16000, len(samples))] = samples[:16000]
+    np.testing.assert_array_equal(store.features[row["clip"]], FrontEnd(RECIPE)(padded))
+
+
+def test_store__is_whole_chunks_of_8_to_16_mib(store):
+    layout = Layout.read(store.path)
+    assert layout.n_chunks >= 3
+    assert 8 << 20 <= layout.chunk_clips * layout.clip_bytes <= 16 << 20
+    sizes = {p.stat().st_size for p in (store.path / "features" / "c").rglob("*") if p.is_file()}
+    assert sizes == {layout.chunk_clips * layout.clip_bytes}
+
+
+def test_store__opens_without_fastspec(store):
+    group = zarr.open_group(store.path, mode="r")
+    assert group["features"].metadata.dimension_names == ("clips", "frames", "bands")
+    assert group["features"].shape == (len(store), *RECIPE.shape)
+    assert group["valid_frames"].shape == (len(store),)
+
+
+@pytest.mark.parametrize("workers", [0, 2, 3])
+@pytest.mark.parametrize("memory_mib", [70, 1024])
+def test_store__has_the_same_bytes_for_any_workers_and_memory(store, manifest, tmp_path, workers, memory_mib):
+    other = featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, workers=workers, memory_bytes=memory_mib << 20)
+    assert promised_bytes(other.path) == promised_bytes(store.path)
+
+
+def test_store__has_the_same_features_from_a_zip(store, folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "corpus.zip", "w") as archive:
+        for path in folder.rglob("*.wav"):
+            archive.write(path, path.relative_to(folder))
+    other = featurize(read_corpus(tmp_path / "corpus.zip"), tmp_path / "s.zarr", recipe=RECIPE)
+    assert chunk_hashes(other.path) == chunk_hashes(store.path)
+
+
+def test_bad_recordings__cost_a_row_each(store):
+    statuses = dict(zip(store.ledger["path"], store.ledger["status"], strict=True))
+    assert statuses["a/broken.wav"] == "unreadable"
+    assert statuses["a/empty.wav"] in ("unreadable", "empty")
+    assert statuses["b/no_samples.wav"] == "empty"
+    assert statuses["b/silent.wav"] == "silent"
+    assert sum(status == "ok" for status in statuses.values()) == 91
+    for clip, status in enumerate(store.ledger["status"]):
+        all_nan = np.isnan(store.features[clip]).all()
+        assert all_nan == (status in ("unreadable", "empty"))
+        assert (store.valid_frames[clip] == 0) == all_nan
+
+
+def test_nan_samples__are_counted_and_confined_to_their_frames(store):
+    row = ledger_row(store, "b/nan.wav")
+    assert (row["status"], row["nonfinite"]) == ("ok", 1)
+    nan_frames = np.isnan(store.features[row["clip"]]).all(axis=1)
+    assert nan_frames.sum() == 400 / 20
+    assert not np.isnan(store.features[row["clip"]][~nan_frames]).any()
+
+
+def test_ledger__names_the_first_of_equal_clips(tmp_path):
+    for name in ("x/one.wav", "x/two.wav", "y/three.wav"):
+        write_noise(tmp_path / "c" / name, seed=5)
+    write_noise(tmp_path / "c" / "y" / "four.wav", seed=6)
+    store = featurize(read_corpus(tmp_path / "c"), tmp_path / "s.zarr", recipe=RECIPE)
+    assert dict(zip(store.ledger["path"], store.ledger["duplicate_of"], strict=True)) == {
+        "x/one.wav": None, "x/two.wav": 0, "y/four.wav": None, "y/three.wav": 0,
+    }  # fmt: skip
+
+
+def test_chunk_hashes__are_those_of_the_values(store):
+    layout = Layout.read(store.path)
+    starts = range(0, len(store), layout.chunk_clips)
+    assert chunk_hashes(store.path) == [hash_chunk(store.features[s : s + layout.chunk_clips]) for s in starts]
+
+
+def test_csv_clips__are_exact_stretches_of_their_recording(tmp_path):
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, 48000).astype(np.float32)
+    soundfile.write(tmp_path / "long.flac", noise, 16000)
+    (tmp_path / "t.csv").write_text("path,label,start_s,duration_s\nlong.flac,a,0.5,0.25\nlong.flac,b,2.5,\nlong.flac,b,9,\n")
+    store = featurize(read_corpus(tmp_path / "t.csv"), tmp_path / "s.zarr", recipe=RECIPE)
+    samples, _ = soundfile.read(tmp_path / "long.flac", dtype="float32")
+    for clip, (start, stop) in enumerate([(8000, 12000), (40000, 48000)]):
+        padded = np.zeros(16000, np.float32)
+        padded[: stop - start] = samples[start:stop]
+        np.testing.assert_array_equal(store.features[clip], FrontEnd(RECIPE)(padded))
+        assert store.valid_frames[clip] == RECIPE.spec.n_frames(stop - start)
+    assert store.ledger["status"].to_list() == ["ok", "ok", "empty"]
+    assert "starts at 9.000 s" in store.ledger["reason"][2]
+
+
+def test_stream__gives_the_rows_of_the_store(store, manifest):
+    batches = list(stream_features(manifest, RECIPE, workers=2))
+    np.testing.assert_array_equal(np.concatenate([b.features for b in batches]), store.features[:])
+    np.testing.assert_array_equal(np.concatenate([b.valid_frames for b in batches]), store.valid_frames)
+    assert [row["path"] for batch in batches for row in batch.rows] == store.ledger["path"].to_list()
+
+
+# --- stopping and going on ---------------------------------------------------------------------------------------------------------
+
+CHILD = """
+import os, signal, sys
+import fastspec.store.writing as writing
+from fastspec.corpus import read_corpus
+from fastspec.pipeline import featurize
+from fastspec.spec import Recipe
+corpus, output, recipe, function, call = sys.argv[1:]
+original, calls = getattr(writing, function), []
+def die_at_the_call(*args, **options):
+    calls.append(1)
+    if len(calls) == int(call):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **options)
+setattr(writing, function, die_at_the_call)
+featurize(read_corpus(corpus), output, recipe=Recipe.from_json(recipe), workers=2)
+"""
+
+# While the store is drafted; before the first chunk is flushed and the third; before the first commit, the last, the ledger and the mark
+# that all is done; while old valid frames are removed; while commit records are.
+INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_atomically", 2), ("write_atomically", 4)]
+INSTANTS += [("write_atomically", 5), ("write_atomically", 6), ("remove_tree", 1), ("remove_tree", 2)]
+
+
+@pytest.mark.parametrize("function, call", INSTANTS)
+def test_killed_run__resumed_gives_the_same_bytes(store, folder, manifest, tmp_path, function, call):
+    output = tmp_path / "s.zarr"
+    command = [sys.executable, "-c", CHILD, str(folder), str(output), RECIPE.to_json(), function, str(call)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    if not (output / "finished.json").exists():
+        with pytest.raises(StoreError):
+            open_store(output)
+    resumed = featurize(manifest, output, recipe=RECIPE, resume=True)
+    assert promised_bytes(resumed.path) == promised_bytes(store.path)
+
+
+def test_files_left_by_a_kill__are_swept(store, manifest, tmp_path):
+    path = unfinished(manifest, tmp_path / "s.zarr")
+    (path / "features" / "0.1234.partial").write_bytes(b"left by a kill")
+    (path / ".ledger.parquet-1234").write_bytes(b"left by a kill")
+    resumed = featurize(manifest, path, recipe=RECIPE, resume=True)
+    assert promised_bytes(resumed.path) == promised_bytes(store.path)
+
+
+def test_interrupted_run__stops_its_workers_and_resumes(store, manifest, tmp_path):
+    output, seen = tmp_path / "s.zarr", []
+
+    def interrupt(progress):
+        seen.append(progress)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        featurize(manifest, output, recipe=RECIPE, workers=2, on_progress=interrupt)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("fastspec")]
+    resumed = featurize(manifest, output, recipe=RECIPE, resume=True)
+    assert promised_bytes(resumed.path) == promised_bytes(store.path)
+
+
+def test_finished_store__resumed_is_left_alone(store, manifest, tmp_path):
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(store.path, copy)
+    (copy / "commits").mkdir()
+    before = {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.is_file()}
+    featurize(manifest, copy, recipe=RECIPE, resume=True)
+    assert {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.is_file()} == before
+    assert not (copy / "commits").exists()
+
+
+def test_output_that_exists__is_refused(store, manifest, tmp_path):
+    with pytest.raises(StoreError, match=r"finished.*--overwrite"):
+        featurize(manifest, store.path, recipe=RECIPE)
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "cat.png").write_bytes(b"precious")
+    for options in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(StoreError, match="not a feature store"):
+            featurize(manifest, other, recipe=RECIPE, **options)
+    assert (other / "cat.png").read_bytes() == b"precious"
+
+
+def unfinished(manifest, path):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        featurize(manifest, path, recipe=RECIPE, workers=0, on_progress=stop)
+    return path
+
+
+def test_unfinished_output__names_resume_and_how_much_is_done(manifest, tmp_path):
+    path = unfinished(manifest, tmp_path / "s.zarr")
+    with pytest.raises(StoreError, match=rf"0 of {len(manifest)} clips are done; give --resume"):
+        featurize(manifest, path, recipe=RECIPE)
+
+
+def test_resume_with_another_recipe_or_manifest__says_what_differs(manifest, folder, tmp_path):
+    path = unfinished(manifest, tmp_path / "s.zarr")
+    with pytest.raises(StoreError, match="n_mels is 128 there and 64 here"):
+        featurize(manifest, path, recipe=RECIPE.replace(n_mels=64), resume=True)
+    fewer = read_corpus(folder / "a")
+    with pytest.raises(StoreError, match=f"{len(manifest)} clips and the digest"):
+        featurize(fewer, path, recipe=RECIPE, resume=True)
+
+
+def test_overwrite__replaces_the_store(store, manifest, tmp_path):
+    path = tmp_path / "s.zarr"
+    shutil.copytree(store.path, path)
+    other = featurize(manifest, path, recipe=RECIPE.replace(n_mels=20, hop_length=200), overwrite=True)
+    assert other.features.shape[2] == 20
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.zarr"]
+
+
+def test_too_little_memory__states_both_numbers(manifest, tmp_path):
+    with pytest.raises(FastspecError, match=r"1 MiB and one worker needs \d+ MiB"):
+        featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, memory_bytes=1 << 20)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_output_that_cannot_be_written__is_one_line(manifest, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="cannot be created"):
+        featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE)
+
+
+# --- clip length -------------------------------------------------------------------------------------------------------------------
+
+
+def test_clip_length__is_the_95th_percentile_rounded_up_to_a_tenth(tmp_path):
+    for i in range(20):
+        write_noise(tmp_path / "c" / f"{i}.wav", seconds=0.61 if i else 5.0, seed=i)
+    assert choose_clip_length(read_corpus(tmp_path / "c")) == 0.9  # 0.61 + 0.05 * (5 - 0.61), between the two longest
+    for i in range(20, 60):
+        write_noise(tmp_path / "c" / f"{i}.wav", seconds=0.61, seed=i)
+    assert choose_clip_length(read_corpus(tmp_path / "c")) == 0.7
+
+
+def test_clip_length__is_at_most_ten_seconds_and_at_least_a_tenth(tmp_path):
+    write_noise(tmp_path / "long" / "a.wav", seconds=11)
+    write_noise(tmp_path / "short" / "a.wav", seconds=0.01)
+    assert choose_clip_length(read_corpus(tmp_path / "long")) == 10.0
+    assert choose_clip_length(read_corpus(tmp_path / "short")) == 0.1
+
+
+def test_clip_length__is_frozen_in_the_store(tmp_path):
+    write_noise(tmp_path / "c" / "a.wav", seconds=0.42)
+    manifest = read_corpus(tmp_path / "c")
+    open_recipe = preset("torchaudio")
+    assert plan_layout(manifest, open_recipe).recipe.clip.clip_s == 0.5
+    store = featurize(manifest, tmp_path / "s.zarr", recipe=open_recipe)
+    assert store.recipe.clip.clip_s == 0.5
+    assert featurize(manifest, tmp_path / "s.zarr", recipe=open_recipe, resume=True).recipe == store.recipe
+
+
+def test_corpus_that_cannot_be_decoded__has_no_clip_length(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"not audio at all")
+    with pytest.raises(CorpusError, match=r"none of 1 sampled recordings.*a\.wav"):
+        featurize(read_corpus(tmp_path), tmp_path / "s.zarr", recipe=preset("librosa"))
+    assert not (tmp_path / "s.zarr").exists()
