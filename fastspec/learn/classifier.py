@@ -1,0 +1,83 @@
+"""What a classifier plugin is. A plugin is a class that keeps this contract, named by an entry point of its distribution."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.learn.parameters import hyper_parameters, read_parameters
+
+Features = NDArray[np.float32]
+ValidFrames = NDArray[np.int32]
+Labels = NDArray[np.int64]
+Probabilities = NDArray[np.float64]
+
+
+@dataclass(kw_only=True, eq=False)
+class Classifier(ABC):
+    """Base of every plugin. Hyper-parameters are keyword-only constructor arguments whose defaults JSON can hold.
+
+    A subclass is made a dataclass too when it has hyper-parameters of its own; their annotations decide which values are taken.
+
+    Attributes:
+        name: the name of the entry point.
+        seed: equal seeds and equal data give equal models.
+        threads: how many threads `fit` and `predict_proba` may use.
+    """
+
+    name: ClassVar[str]
+    seed: int = 0
+    threads: int = 1
+
+    @abstractmethod
+    def fit(self, features: Features, valid_frames: ValidFrames, labels: Labels, *, n_classes: int) -> Self:
+        """Learn from labelled clips.
+
+        Args:
+            features: `(clips, frames, bands)` float32, possibly read-only, never modified; frames that could not be computed are NaN.
+            valid_frames: `(clips,)` int32, how many frames from the first hold signal; the others are padding.
+            labels: `(clips,)` int64 in `0..n_classes - 1`; not every class need occur.
+            n_classes: columns of `predict_proba`.
+
+        Raises:
+            LearnError: fewer than two classes occur.
+            PluginError: a hyper-parameter out of range.
+        """
+
+    @abstractmethod
+    def predict_proba(self, features: Features, valid_frames: ValidFrames) -> Probabilities:
+        """The probability of each class, `(clips, classes)` float64; 0 for a class that did not occur in training.
+
+        Raises:
+            LearnError: before `fit` or `load`.
+        """
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write the fitted model as files into `directory`, which exists and is empty. No pickle, nothing that loading would execute."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path) -> Self:
+        """The model that `save` wrote.
+
+        Raises:
+            LearnError: files that are broken, or that hold anything this class does not trust.
+        """
+
+    def params(self) -> dict[str, Any]:
+        """The hyper-parameters in use, which `from_params` takes back."""
+        return {name: getattr(self, name) for name in hyper_parameters(type(self))}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], *, seed: int = 0, threads: int = 1) -> Self:
+        """A classifier with these hyper-parameters; texts are read as the type that each one has.
+
+        Raises:
+            PluginError: a name that the plugin does not have, or a value of the wrong type.
+        """
+        return cls(seed=seed, threads=threads, **read_parameters(cls, params))

@@ -1,0 +1,92 @@
+"""The clips of a store that can be learned from."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.errors import LearnError, choices
+
+if TYPE_CHECKING:
+    from fastspec.store import FeatureStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Labelled clips of status "ok", in the order of the store.
+
+    Attributes:
+        source: the store that they come from, for messages and tables.
+        features: `(clips, frames, bands)` float32.
+        valid_frames: `(clips,)` int32.
+        labels: `(clips,)` int64, indices into `classes`.
+        classes: names, sorted.
+        groups: `(clips,)` strings; clips of one group are never on both sides of a split.
+        split: `(clips,)` values of the manifest's split column, None where it has none.
+        paths: of the recordings.
+        start_s: `(clips,)` float64, where the clips begin, in seconds.
+        left_out: how many clips of the store are not here, by status or "unlabelled".
+    """
+
+    source: str
+    features: NDArray[np.float32]
+    valid_frames: NDArray[np.int32]
+    labels: NDArray[np.int64]
+    classes: list[str]
+    groups: NDArray[np.str_]
+    split: list[str | None]
+    paths: list[str]
+    start_s: NDArray[np.float64]
+    left_out: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def from_store(cls, store: "FeatureStore", *, classes: Sequence[str] | None = None) -> "Dataset":
+        """The dataset of a finished store.
+
+        Args:
+            store: opened read-only.
+            classes: the classes that a trained model knows; None takes them from the labels.
+
+        Raises:
+            LearnError: no labelled clip, one class only, or a label that is not in `classes`.
+        """
+        ledger = store.ledger
+        status, labels = ledger["status"].to_list(), ledger["label"].to_list()
+        fates = ["unlabelled" if s == "ok" and label is None else s for s, label in zip(status, labels, strict=True)]
+        keep = np.array([fate == "ok" for fate in fates], bool)
+        names = [label for label, kept in zip(labels, keep, strict=True) if kept]
+        known = _check_classes(store, names, classes)
+        features = np.asarray(store.features[:], np.float32)
+        rows = ledger.filter(keep)
+        return cls(
+            source=str(store.path),
+            features=features if keep.all() else features[keep],
+            valid_frames=np.asarray(store.valid_frames, np.int32)[keep],
+            labels=np.array([known[name] for name in names], np.int64),
+            classes=list(known),
+            groups=np.array(rows["group"].to_list(), np.str_),
+            split=rows["split"].to_list(),
+            paths=rows["path"].to_list(),
+            start_s=rows["start_s"].to_numpy(),
+            left_out=dict(sorted(Counter(fate for fate in fates if fate != "ok").items())),
+        )
+
+
+def _check_classes(store: "FeatureStore", names: list[str], classes: Sequence[str] | None) -> dict[str, int]:
+    """The index of each class, when the labels can be learned from or scored."""
+    if not names:
+        raise LearnError(f"{store.path} has no labelled clip of status 'ok'; see `fastspec store ledger {store.path}` for the reasons")
+    found = sorted(set(names))
+    if classes is None and len(found) < 2:
+        raise LearnError(f"{store.path} has one class only, {found[0]!r}; a classifier needs clips of two classes or more")
+    known = {name: index for index, name in enumerate(found if classes is None else classes)}
+    for name in found:
+        if name not in known:
+            raise LearnError(f"{store.path} has clips of class {name!r}, which the model was not trained on; {choices(name, known)}")
+    return known

@@ -1,0 +1,192 @@
+"""How good a classifier is on clips of groups that it has never met."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.errors import LearnError
+from fastspec.learn.baseline import Majority
+from fastspec.learn.classifier import Classifier
+from fastspec.learn.dataset import Dataset
+from fastspec.learn.metrics import HEADLINES, Scores, bootstrap, score
+from fastspec.learn.registry import load_plugin
+from fastspec.learn.splits import Fold, folds_of, given_split
+
+if TYPE_CHECKING:
+    from fastspec.learn.bundle import Bundle
+    from fastspec.store import FeatureStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """Scores of one classifier on one store, and the probabilities behind them.
+
+    Attributes:
+        store: where the clips come from.
+        model: name of the plugin.
+        params: its hyper-parameters.
+        classes: names, in the order of the columns of `probabilities`.
+        clips: `(tested,)` int64, indices into the dataset of the clips that were tested.
+        paths: of the tested clips.
+        start_s: `(tested,)` float64, where they begin, in seconds.
+        labels: `(tested,)` int64, indices into `classes`.
+        probabilities: `(tested, classes)` float64, each clip's by a model that never saw its group; the mean over repeats.
+        scores: the mean over repeats.
+        intervals: the 95 % bootstrap interval over groups of each headline score.
+        fit_s: seconds to fit once, the mean over folds; None when nothing was fitted.
+        predict_s: seconds to predict all tested clips once.
+        size_bytes: of the saved model of the last fold.
+        left_out: clips of the store that took no part, by reason.
+    """
+
+    store: str
+    model: str
+    params: dict[str, Any]
+    classes: list[str]
+    clips: NDArray[np.int64]
+    paths: list[str]
+    start_s: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    scores: Scores
+    intervals: dict[str, tuple[float, float]]
+    fit_s: float | None
+    predict_s: float
+    size_bytes: int
+    left_out: dict[str, int]
+
+    def headline(self) -> dict[str, float]:
+        """The headline scores, each followed by its `_low` and `_high`."""
+        row: dict[str, float] = {}
+        for name in HEADLINES:
+            low, high = self.intervals[name]
+            row |= {name: getattr(self.scores, name), f"{name}_low": low, f"{name}_high": high}
+        return row
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: everything but what belongs to single clips."""
+        details = {"per_class": self.scores.to_dict()["per_class"], "confusion": self.scores.confusion, "classes": self.classes}
+        costs = {"fit_s": self.fit_s, "predict_s": self.predict_s, "size_bytes": self.size_bytes}
+        names = {"store": self.store, "model": self.model, "params": self.params, "n_clips": len(self.clips)}
+        return names | self.headline() | costs | details | {"left_out": self.left_out}
+
+
+class _Run(NamedTuple):
+    """Out-of-fold probabilities `(clips, classes)`, NaN where a clip was not tested, and what they cost."""
+
+    probabilities: NDArray[np.float64]
+    fit_s: float
+    predict_s: float
+    model: Classifier
+
+
+def evaluate(
+    data: "FeatureStore | Dataset",
+    model_name: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    threads: int = 1,
+) -> Evaluation:
+    """Score a plugin by cross-validation over groups, or on the split that the manifest gives.
+
+    Args:
+        data: a finished store, or a dataset made from one.
+        model_name: an installed plugin, or "(majority)" for the baseline.
+        params: hyper-parameters of the plugin.
+        folds: how many.
+        repeats: how often, each time with another seed for folds and model.
+        seed: of the first repeat, and of the bootstrap.
+        threads: that the model may use.
+
+    Raises:
+        LearnError: clips that cannot be learned from or split as asked.
+        PluginError: an unknown plugin or parameter.
+    """
+    if repeats < 1:
+        raise LearnError(f"repeats is {repeats}; give 1 or more")
+    plugin = Majority if model_name == Majority.name else load_plugin(model_name)
+    plugin.from_params(params or {})  # a wrong parameter is told before the features are read
+    dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
+    runs = []
+    for repeat in range(repeats):
+        splits = folds_of(dataset, n_folds=folds, seed=seed + repeat)
+        models = [plugin.from_params(params or {}, seed=seed + repeat, threads=threads) for _ in splits]
+        runs.append(_cross_validate(dataset, splits, models))
+    return _summarise(dataset, runs, seed=seed, fitted=True)
+
+
+def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0) -> Evaluation:
+    """Score a trained bundle on clips that it was not trained on: the test clips of a given split, else all clips of another manifest.
+
+    Raises:
+        LearnError: features of another recipe, a class that the bundle does not know, or the very clips of its training.
+    """
+    if store.recipe.digest() != bundle.recipe.digest():
+        differing = bundle.recipe.differences(store.recipe).items()
+        fields = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in differing)
+        raise LearnError(f"the model needs features of another recipe than {store.path} holds: {fields}; featurize with the model's recipe")
+    dataset = Dataset.from_store(store, classes=bundle.classes)
+    split = given_split(dataset)
+    if split is None and store.manifest_digest == bundle.manifest_digest:
+        raise LearnError(
+            f"the model was trained on the clips of {store.path}, so that its scores there would flatter it; "
+            f"evaluate the plugin by folds instead (-m {bundle.plugin.name}), or give a store of other clips"
+        )
+    tested = np.arange(len(dataset)) if split is None else split.test
+    start = perf_counter()
+    probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
+    probabilities[tested] = bundle.model.predict_proba(dataset.features[tested], dataset.valid_frames[tested])
+    return _summarise(dataset, [_Run(probabilities, 0.0, perf_counter() - start, bundle.model)], seed=seed, fitted=False)
+
+
+def model_bytes(model: Classifier) -> int:
+    """Size of a fitted model on disk."""
+    with TemporaryDirectory() as directory:
+        model.save(Path(directory))
+        return sum(path.stat().st_size for path in Path(directory).rglob("*") if path.is_file())
+
+
+def _cross_validate(dataset: Dataset, splits: Sequence[Fold], models: Sequence[Classifier]) -> _Run:
+    probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
+    fit_s = predict_s = 0.0
+    for (train, test), model in zip(splits, models, strict=True):
+        start = perf_counter()
+        labels = dataset.labels[train]
+        model.fit(dataset.features[train], dataset.valid_frames[train], labels, n_classes=len(dataset.classes))
+        fitted = perf_counter()
+        probabilities[test] = model.predict_proba(dataset.features[test], dataset.valid_frames[test])
+        fit_s, predict_s = fit_s + fitted - start, predict_s + perf_counter() - fitted
+    return _Run(probabilities, fit_s / len(splits), predict_s, models[-1])
+
+
+def _summarise(dataset: Dataset, runs: Sequence[_Run], *, seed: int, fitted: bool) -> Evaluation:
+    tested = np.flatnonzero(~np.isnan(runs[0].probabilities[:, 0]))
+    labels = dataset.labels[tested]
+    probabilities = np.stack([run.probabilities[tested] for run in runs])
+    model = runs[-1].model
+    return Evaluation(
+        store=dataset.source,
+        model=model.name,
+        params=model.params(),
+        classes=dataset.classes,
+        clips=tested,
+        paths=[dataset.paths[clip] for clip in tested],
+        start_s=dataset.start_s[tested],
+        labels=labels,
+        probabilities=probabilities.mean(axis=0),
+        scores=score(labels, probabilities, classes=dataset.classes),
+        intervals=bootstrap(labels, probabilities, groups=dataset.groups[tested], seed=seed),
+        fit_s=float(np.mean([run.fit_s for run in runs])) if fitted else None,
+        predict_s=float(np.mean([run.predict_s for run in runs])),
+        size_bytes=model_bytes(model),
+        left_out=dataset.left_out,
+    )

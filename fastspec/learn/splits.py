@@ -1,0 +1,114 @@
+"""Which clips train and which test: whole groups on one side, classes spread evenly, before anything is fitted."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.errors import LearnError
+from fastspec.learn.dataset import Dataset
+
+# Nothing here tunes on validation clips, so they train; only "test" is held out.
+_TRAIN_WORDS = ("train", "valid", "validation", "val", "dev")
+_TEST_WORDS = ("test",)
+
+
+class Fold(NamedTuple):
+    """One split: indices `(clips,)` int64, ascending, of what trains and of what tests."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def folds_of(dataset: Dataset, *, n_folds: int, seed: int) -> list[Fold]:
+    """The dataset's given split, where there is one, else `n_folds` folds by group."""
+    split = given_split(dataset)
+    if split is not None:
+        return [split]
+    return make_folds(dataset.labels, dataset.groups, n_folds=n_folds, seed=seed, classes=dataset.classes)
+
+
+def given_split(dataset: Dataset) -> Fold | None:
+    """The split that the manifest gives: None unless its column has both train and test clips.
+
+    "valid", "validation", "val" and "dev" count as train.
+
+    Raises:
+        LearnError: a value that means neither, a clip without one, or a group on both sides.
+    """
+    words = [None if value is None else value.strip().lower() for value in dataset.split]
+    if not any(words):
+        return None
+    for word, path in zip(words, dataset.paths, strict=True):
+        if word is not None and word not in _TRAIN_WORDS + _TEST_WORDS:
+            raise LearnError(f"split of {path} is {word!r}; give train, validation or test, or rename the column to use folds")
+    tests = np.array([word in _TEST_WORDS for word in words])
+    trains = np.array([word in _TRAIN_WORDS for word in words])
+    if not (tests.any() and trains.any()):
+        return None
+    if not (tests | trains).all():
+        path = dataset.paths[int(np.argmin(tests | trains))]
+        raise LearnError(f"{path} has no split while other clips have one; give each clip train, validation or test")
+    straddling = np.intersect1d(dataset.groups[tests], dataset.groups[trains])
+    if len(straddling):
+        raise LearnError(f"group {straddling[0]!s} is in both train and test of the given split; put each group on one side")
+    return Fold(np.flatnonzero(trains), np.flatnonzero(tests))
+
+
+def make_folds(labels: NDArray[np.int64], groups: NDArray[np.str_], *, n_folds: int, seed: int, classes: Sequence[str]) -> list[Fold]:
+    """`n_folds` folds; each clip tests once, no group straddles, each class is spread as evenly as its groups allow.
+
+    Groups come in a random order, large before small, and each goes to the fold with the least of the classes that it brings: the
+    fold k that minimises the sum over classes c of n_kc g_c / N_c², which is how much the group would add to the squared unevenness
+    of the shares n_kc / N_c. scikit-learn's StratifiedGroupKFold orders groups by their own unevenness, so that another seed often
+    gives the same folds.
+
+    Args:
+        labels: `(clips,)` int64, indices into `classes`.
+        groups: `(clips,)` strings.
+        n_folds: 2 or more.
+        seed: of the random order.
+        classes: names, for messages.
+
+    Raises:
+        LearnError: fewer than 2 folds, or a class with fewer groups than folds.
+
+    >>> labels, groups = np.array([0, 0, 0, 1, 1, 1]), np.array(["a", "a", "b", "c", "c", "d"])
+    >>> [fold.test.tolist() for fold in make_folds(labels, groups, n_folds=2, seed=0, classes=["x", "y"])]
+    [[2, 3, 4], [0, 1, 5]]
+    """
+    if n_folds < 2:
+        raise LearnError(f"folds is {n_folds}; give 2 or more")
+    names, codes = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), len(classes)), np.int64)
+    np.add.at(counts, (codes, labels), 1)
+    _check_groups(counts, n_folds, classes)
+    fold_of_clip = _assign(counts, n_folds, seed)[codes]
+    return [Fold(np.flatnonzero(fold_of_clip != k), np.flatnonzero(fold_of_clip == k)) for k in range(n_folds)]
+
+
+def _check_groups(counts: NDArray[np.int64], n_folds: int, classes: Sequence[str]) -> None:
+    n_groups = (counts > 0).sum(axis=0).tolist()
+    for name, n in zip(classes, n_groups, strict=True):
+        if 0 < n < n_folds:
+            advice = f"use at most {n} folds" if n > 1 else "record more groups of it, or leave it out"
+            raise LearnError(f"class {name!r} has {n} group{'s' * (n != 1)}, too few for {n_folds} folds; {advice}")
+
+
+def _assign(counts: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each group, from `(groups, classes)` clip counts."""
+    sizes = counts.sum(axis=1)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    # Sizes within a factor of two count as equal, so that the random order decides between them.
+    order = order[np.argsort(-np.log2(sizes[order]).astype(np.int64), kind="stable")]
+    weights = counts / np.maximum(counts.sum(axis=0), 1) ** 2
+    held, held_sizes = np.zeros((n_folds, counts.shape[1])), np.zeros(n_folds)
+    fold_of = np.empty(len(counts), np.int64)
+    for group in order:
+        crowding = held @ weights[group]
+        fold = np.lexsort((held_sizes, crowding))[0]
+        fold_of[group] = fold
+        held[fold] += counts[group]
+        held_sizes[fold] += sizes[group]
+    return fold_of

@@ -1,0 +1,53 @@
+"""What people look at: pictures (the extra `report`, matplotlib) and text tables (rich).
+
+Names are resolved when they are first used: the tables need no matplotlib.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fastspec.errors import FastspecError
+
+if TYPE_CHECKING:
+    from fastspec.report.confusion import plot_confusion as plot_confusion
+    from fastspec.report.picture import save_picture as save_picture
+    from fastspec.report.spectrogram import plot_spectrogram as plot_spectrogram
+    from fastspec.report.tables import confusion_table as confusion_table
+    from fastspec.report.tables import failures_table as failures_table
+    from fastspec.report.tables import leaderboard_table as leaderboard_table
+    from fastspec.report.tables import ledger_table as ledger_table
+    from fastspec.report.tables import scores_table as scores_table
+
+_HOMES = {
+    "confusion_table": "tables",
+    "failures_table": "tables",
+    "leaderboard_table": "tables",
+    "ledger_table": "tables",
+    "plot_confusion": "confusion",
+    "plot_spectrogram": "spectrogram",
+    "save_picture": "picture",
+    "scores_table": "tables",
+}
+
+__all__ = ["ReportError", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
+__all__ += ["plot_confusion", "plot_spectrogram", "save_picture", "scores_table"]
+
+
+class ReportError(FastspecError):
+    """A picture or table that cannot be made: matplotlib is missing, shapes disagree, the file's ending is unknown."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastspec.report' has no attribute {name!r}")
+    try:
+        home = import_module(f"fastspec.report.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise ReportError(f"{name} needs matplotlib, which is not installed; run: pip install 'fastspec[report]'") from None
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

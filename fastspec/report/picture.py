@@ -1,0 +1,54 @@
+"""Figures without pyplot, so that no global state is touched and any thread may draw; and files written whole or not at all."""
+
+import os
+from pathlib import Path
+from threading import Lock
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from fastspec.report import ReportError
+
+# What each format would put in besides the picture: timestamps and program versions, which differ between equal pictures.
+_NO_METADATA: dict[str, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+_DPI = 200
+_saving = Lock()
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure of that size in inches, laid out by its contents."""
+    figure = Figure(figsize=(width_in, height_in), dpi=_DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def soften(axes: Axes) -> None:
+    """Thin grey frame and small ticks: the data should be the darkest thing in a picture."""
+    axes.tick_params(labelsize=8, width=0.6, length=3, color="0.4")
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+        spine.set_color("0.4")
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as `.png` or `.svg`, whole or not at all; equal figures give equal bytes.
+
+    Raises:
+        ReportError: another ending, or a place that cannot be written to.
+    """
+    target = Path(path)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in _NO_METADATA:
+        raise ReportError(f"{target.name!r} is no picture file; give a name that ends in .png or .svg")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        # The salt of an SVG's ids is a global setting of matplotlib, hence the lock.
+        with _saving, matplotlib.rc_context({"svg.hashsalt": "fastspec"}):
+            figure.savefig(temporary, format=kind, bbox_inches="tight", pad_inches=0.06, metadata=_NO_METADATA[kind])
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ReportError(f"cannot write the picture {target}: {error.strerror}; give a folder that exists and is writable") from None
+    return target

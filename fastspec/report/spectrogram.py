@@ -1,0 +1,154 @@
+"""A clip as people see it: its waveform above its spectrogram, on one time axis."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from fastspec.filters import hz_to_mel, mel_edges_hz
+from fastspec.report import ReportError
+from fastspec.report.picture import new_figure, soften
+from fastspec.spec import FeatureSpec, Recipe
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+_COLOURS = "magma"  # even in lightness, so it survives colour blindness and a grey printer
+_RANGE_DB = 80.0
+_COLUMNS = 1500
+_OCTAVES_HZ: Float64 = np.exp2(np.arange(-4.0, 8.0)) * 1000.0
+_DECIBELS = {"none": 0.0, "ln": 10 / np.log(10), "log10": 10.0, "db": 1.0}
+
+
+def plot_spectrogram(samples: Float32, sample_rate: float, features: Float32, recipe: Recipe, *, title: str) -> Figure:
+    """Waveform above log spectrogram: time in seconds, frequency at its true place on the recipe's axis, level in dB of power.
+
+    Features on any of a recipe's scales are shown in dB, at most 80 dB below the clip's maximum; frames that are NaN are grey.
+
+    Args:
+        samples: `(samples,)` waveform.
+        sample_rate: of `samples`, in Hz.
+        features: `(frames, bands)` float32, as the recipe's front end makes them.
+        recipe: what made them.
+        title: above the picture.
+
+    Raises:
+        ReportError: no samples or frames, or features whose bands are not the recipe's.
+
+    >>> from fastspec.presets import preset
+    >>> rng = np.random.default_rng(0)
+    >>> plot_spectrogram(np.zeros(22050), 22050, rng.normal(size=(44, 128)), preset("librosa"), title="noise").axes[1].get_ylabel()
+    'frequency (kHz)'
+    """
+    _check(samples, features, recipe.spec)
+    figure = new_figure(7.0, 4.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3.2])
+    above.set_title(title, fontsize=10, parse_math=False)
+    _draw_waveform(above, np.asarray(samples, np.float64), sample_rate)
+    edges_s = _draw_features(figure, below, features, recipe.spec)
+    above.set_xlim(0.0, max(len(samples) / sample_rate, edges_s[1]))
+    for axes in (above, below):
+        soften(axes)
+    return figure
+
+
+def _check(samples: Float32, features: Float32, spec: FeatureSpec) -> None:
+    if np.ndim(samples) != 1 or len(samples) == 0:
+        raise ReportError(f"samples have the shape {np.shape(samples)}; give one channel, (samples,), with something in it")
+    if np.ndim(features) != 2 or len(features) == 0 or features.shape[1] != spec.n_bands:
+        raise ReportError(f"features have the shape {np.shape(features)}; this recipe makes (frames, {spec.n_bands})")
+
+
+def _draw_waveform(axes: Axes, samples: Float64, sample_rate: float) -> None:
+    """A line while each sample has room, otherwise the span from least to greatest of each column."""
+    if len(samples) <= 2 * _COLUMNS:
+        axes.plot(np.arange(len(samples)) / sample_rate, samples, color="0.2", linewidth=0.6)
+    else:
+        starts = np.linspace(0, len(samples), _COLUMNS, endpoint=False).astype(np.int64)
+        least, greatest = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+        axes.fill_between(starts / sample_rate, least, greatest, color="0.2", linewidth=0.3)
+    finite = np.abs(samples[np.isfinite(samples)])
+    peak = float(finite.max(initial=0.0)) or 1.0
+    axes.set_ylim(-1.08 * peak, 1.08 * peak)
+    axes.yaxis.set_major_locator(MaxNLocator(3, symmetric=True, steps=[1, 2, 5, 10]))
+    axes.set_ylabel("amplitude", fontsize=9)
+
+
+def _draw_features(figure: Figure, axes: Axes, features: Float32, spec: FeatureSpec) -> tuple[float, float]:
+    """Draw the frames where they lie in time; returns the picture's left and right edge in seconds."""
+    level = decibels(features, spec)
+    finite = level[np.isfinite(level)]
+    loudest = float(finite.max()) if finite.size else 0.0
+    quietest = max(float(finite.min()), loudest - _RANGE_DB) if finite.size else -_RANGE_DB
+    first_s = 0.0 if spec.center else spec.n_fft / 2 / spec.sample_rate
+    hop_s = spec.hop_length / spec.sample_rate
+    left, right = first_s - hop_s / 2, first_s + (len(level) - 0.5) * hop_s
+    axes.set_facecolor("0.7")
+    image = axes.imshow(
+        level.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=_COLOURS,
+        extent=(left, right, -0.5, spec.n_bands - 0.5),
+        vmin=quietest,
+        vmax=loudest if loudest > quietest else quietest + 1.0,
+    )
+    places, hz = frequency_ticks(spec)
+    in_khz = spec.upper_edge_hz >= 2000
+    axes.set_yticks(places, [f"{f / 1000 if in_khz else f:g}" for f in hz])
+    axes.set_ylabel(f"frequency ({'kHz' if in_khz else 'Hz'})", fontsize=9)
+    axes.set_xlabel("time (s)", fontsize=9)
+    bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=22)
+    bar.set_label("power (dB)", fontsize=9)
+    soften(bar.ax)
+    return left, right
+
+
+def decibels(features: Float32, spec: FeatureSpec) -> Float64:
+    """Features of any of a spec's scales as dB of power, in their shape; NaN stays NaN.
+
+    >>> decibels(np.log(np.float32([[1.0, 0.1]])), FeatureSpec(log="ln", power=1.0)).round(3).tolist()
+    [[0.0, -20.0]]
+    """
+    level = np.asarray(features, np.float64)
+    scaled = 10 * np.log10(np.maximum(level, 1e-20)) if spec.log == "none" else level * _DECIBELS[spec.log]
+    return scaled * (2 / spec.power)
+
+
+def frequency_ticks(spec: FeatureSpec) -> tuple[Float64, Float64]:
+    """Round frequencies that a spec's band axis covers: their places on it (in bands) and their values in Hz, never crowded.
+
+    >>> frequency_ticks(FeatureSpec(features="stft", n_fft=512))[1].tolist()
+    [0.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 7000.0, 8000.0]
+    """
+    if spec.features == "stft":
+        hz = _round_values(0.0, spec.sample_rate / 2)
+        return _on_axis(hz * (spec.n_fft / spec.sample_rate), hz, spec)
+    edges_hz = mel_edges_hz(spec)
+    low, high = hz_to_mel([edges_hz[0], edges_hz[-1]], spec.mel_scale)
+
+    def place(hz: Float64) -> Float64:
+        share = (hz_to_mel(hz, spec.mel_scale) - low) / (high - low)
+        return np.asarray(share * (spec.n_mels + 1) - 1, np.float64)  # band m peaks at edge m + 1
+
+    places, octaves = _on_axis(place(_OCTAVES_HZ), _OCTAVES_HZ, spec)
+    if len(octaves) >= 3:
+        return places, octaves
+    hz = _round_values(edges_hz[0], edges_hz[-1])
+    return _on_axis(place(hz), hz, spec)
+
+
+def _round_values(low: float, high: float) -> Float64:
+    values = np.asarray(MaxNLocator(9, steps=[1, 2, 5, 10]).tick_values(low, high), np.float64)
+    return values[values >= 0]
+
+
+def _on_axis(places: Float64, hz: Float64, spec: FeatureSpec) -> tuple[Float64, Float64]:
+    """Those places that lie on the axis, dropping from the top down what stands too close to its upper neighbour."""
+    kept: list[int] = []
+    for i in np.flatnonzero((places >= -0.5) & (places <= spec.n_bands - 0.5))[::-1]:
+        if not kept or places[kept[-1]] - places[i] >= 0.07 * spec.n_bands:
+            kept.append(int(i))
+    return places[kept[::-1]], hz[kept[::-1]]

@@ -1,0 +1,200 @@
+"""Text tables for the terminal: 80 columns are enough, and without a terminal they are plain text."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import polars
+
+Row = Mapping[str, Any]
+
+_METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "macro_f1": "macro F1", "log_loss": "log-loss"}
+_USABLE = ("ok", "silent")
+_WIDTH = 80
+
+
+def leaderboard_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
+    """Models in the order given: each score above its 95 % interval, and the model above its store when there are several.
+
+    Args:
+        rows: leaderboard rows: store, model, accuracy, balanced_accuracy, macro_f1 and log_loss each with `_low` and `_high`, fit_s,
+            predict_s, size_bytes. What a row lacks is shown as a dash.
+        title: above the table.
+    """
+    rows = list(rows)
+    several = len({row.get("store") for row in rows}) > 1
+    table = _table(title, model="left")
+    for heading in (*_METRICS.values(), "fit\npredict", "size"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        name = Text(str(row["model"]), "bold")
+        if several:
+            name.append(f"\n{row.get('store') or '–'}", "not bold dim")
+        scores = [_with_interval(row, metric) for metric in _METRICS]
+        times = f"{seconds(row.get('fit_s'))}\n{seconds(row.get('predict_s'))}"
+        table.add_row(name, *scores, times, size(row.get("size_bytes")))
+    return table
+
+
+def scores_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
+    """One row a class: precision, recall, F1 and how many clips it has.
+
+    Args:
+        rows: mappings with name, precision, recall, f1 and support: the evaluation's `per_class`.
+        title: above the table.
+    """
+    table = _table(title, **{"class": "left", "precision": "right", "recall": "right", "F1": "right", "clips": "right"})
+    for row in rows:
+        scores = (_number(row[score]) for score in ("precision", "recall", "f1"))
+        table.add_row(Text(str(row["name"]), "bold"), *scores, f"{row['support']:,}")
+    return table
+
+
+def confusion_table(matrix: ArrayLike, classes: Sequence[str], *, title: str | None = None) -> Table:
+    """Counts of actual classes (rows) against predicted ones (columns); the most frequent mistakes where 80 columns are too few.
+
+    Args:
+        matrix: `(actual classes, predicted classes)` counts, or means of counts over repeats.
+        classes: names of both axes.
+        title: above the table.
+    """
+    counts, longest = np.asarray(matrix, np.float64), max(map(len, classes), default=0)
+    if longest + sum(max(len(name), 6) + 2 for name in classes) > _WIDTH:
+        return _mistakes_table(counts, classes, title)
+    table = _table(title, **{"actual": "left"})
+    table.caption, table.caption_justify = Text("columns: predicted", "dim"), "left"
+    for name in classes:
+        table.add_column(Text(name), justify="right")
+    for i, name in enumerate(classes):
+        cells = (Text(clips(n) if n else "·", "bold" if i == j else "") for j, n in enumerate(counts[i]))
+        table.add_row(Text(name, "bold"), *cells)
+    return table
+
+
+def _mistakes_table(counts: NDArray[np.float64], classes: Sequence[str], title: str | None) -> Table:
+    """The twenty most frequent confusions, with their share of the actual class."""
+    table = _table(title, actual="left", **{"taken for": "left", "clips": "right", "share": "right"})
+    mistakes = [(float(n), i, j) for (i, j), n in np.ndenumerate(counts) if i != j and n]
+    for n, i, j in sorted(mistakes, key=lambda m: (-m[0], m[1], m[2]))[:20]:
+        table.add_row(Text(classes[i], "bold"), Text(classes[j]), clips(n), f"{n / counts[i].sum():.1%}")
+    return table
+
+
+def ledger_table(rows: "polars.DataFrame | Iterable[Row]", *, title: str | None = None) -> Table:
+    """What happened to each clip: its path, the reason where there is one, label, start, decoded length of the recording, status.
+
+    Args:
+        rows: a ledger, or mappings with its columns.
+        title: above the table.
+    """
+    table = _table(title, clip="right", path="left", label="left", **{"start s": "right", "length s": "right", "status": "left"})
+    for row in _mappings(rows):
+        status = Text(row["status"], "" if row["status"] in _USABLE else "bold red")
+        path = Text(row["path"], overflow="fold")
+        if row.get("reason"):
+            path.append(f"\n{row['reason']}", "dim")
+        label = Text(row["label"] or "–", overflow="fold")
+        table.add_row(str(row["clip"]), path, label, f"{row['start_s']:.2f}", _length(row), status)
+    return table
+
+
+def failures_table(rows: "polars.DataFrame | Iterable[Row]", *, title: str | None = None, examples: int = 3) -> Table:
+    """Clips that gave no features: how many of each status, and the first few paths with the reason of each.
+
+    Args:
+        rows: a ledger, or mappings with its columns; usable rows are left out.
+        title: above the table.
+        examples: paths shown for each status.
+    """
+    failed = [row for row in _mappings(rows) if row["status"] not in _USABLE]
+    table = _table(title, status="left", clips="right", examples="left")
+    for status, count in Counter(row["status"] for row in failed).most_common():
+        shown = [row for row in failed if row["status"] == status][:examples]
+        cell = Text(overflow="fold")
+        for i, row in enumerate(shown):
+            cell.append("\n" if i else "").append(row["path"]).append(f"  {row['reason'] or ''}".rstrip(), "dim")
+        if count > len(shown):
+            cell.append(f"\n… and {count - len(shown):,} more", "dim")
+        table.add_row(Text(status, "bold red"), f"{count:,}", cell)
+    return table
+
+
+def _table(title: str | None, **columns: Any) -> Table:
+    """An open table with a line below its headings; `columns` maps headings to their alignment."""
+    heading = None if title is None else Text(title, "bold")
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify, overflow="fold")
+    return table
+
+
+def _mappings(rows: "polars.DataFrame | Iterable[Row]") -> Iterable[Row]:
+    iter_rows = getattr(rows, "iter_rows", None)
+    return rows if iter_rows is None else iter_rows(named=True)  # type: ignore[return-value]
+
+
+def _with_interval(row: Row, metric: str) -> Text:
+    cell = Text(_number(row.get(metric)))
+    low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
+    if low is not None and high is not None:
+        cell.append(f"\n{_number(low)}–{_number(high)}", "dim")
+    return cell
+
+
+def _number(value: float | None) -> str:
+    """Three decimals without the zero in front, so that scores are compared digit by digit; one decimal from 10 on.
+
+    >>> _number(0.9876), _number(1.0), _number(12.3456), _number(None)
+    ('.988', '1.000', '12.3', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.3f}".removeprefix("0") if value < 10 else f"{value:.1f}"
+
+
+def _length(row: Row) -> str:
+    frames, rate = row.get("decoded_frames"), row.get("sample_rate")
+    return f"{frames / rate:.2f}" if frames and rate else "–"
+
+
+def clips(count: float) -> str:
+    """A count of clips, or its mean over repeats.
+
+    >>> clips(1200.0), clips(12.333)
+    ('1,200', '12.3')
+    """
+    return f"{count:,.0f}" if count == round(count) else f"{count:,.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration with three significant digits at most.
+
+    >>> seconds(0.0421), seconds(2.34), seconds(75.2), seconds(None)
+    ('42 ms', '2.3 s', '75 s', '–')
+    """
+    if value is None:
+        return "–"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def size(value: float | None) -> str:
+    """Bytes in decimal units.
+
+    >>> size(512), size(41_300), size(2_340_000), size(None)
+    ('512 B', '41 kB', '2.3 MB', '–')
+    """
+    if value is None:
+        return "–"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.1f} {unit}" if value < 10 * scale else f"{value / scale:.0f} {unit}"
+    return f"{value:.0f} B"

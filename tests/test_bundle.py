@@ -1,0 +1,329 @@
+"""A bundle holds all that prediction needs, and nothing in it is trusted."""
+
+import hashlib
+import io
+import json
+import operator
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from fastspec.errors import LearnError, PluginError
+from fastspec.learn import Bundle, load_bundle, predict, train, write_predictions
+from fastspec.learn.prediction import Prediction, check_output
+from fastspec.spec import Recipe
+
+CLIPS = 40
+LABELS = np.arange(CLIPS) % 2
+FEATURES = np.random.default_rng(0).normal(size=(CLIPS, 6, 3)).astype(np.float32)
+FEATURES[np.arange(CLIPS), :, LABELS] += 4
+VALID = np.full(CLIPS, 6, np.int32)
+
+
+def toy_bundle(name: str = "logistic") -> Bundle:
+    ledger = {
+        "path": [f"{i}.wav" for i in range(CLIPS)],
+        "label": [("cat", "dog")[label] for label in LABELS],
+        "group": [f"speaker{i // 4}" for i in range(CLIPS)],
+        "split": polars.Series([None] * CLIPS, dtype=polars.String),
+        "start_s": [0.0] * CLIPS,
+        "status": ["ok"] * CLIPS,
+    }
+    store: Any = SimpleNamespace(
+        path="toy.zarr",
+        recipe=Recipe().replace(clip_s=1.0),
+        manifest_digest="m",
+        features=FEATURES,
+        valid_frames=VALID,
+        ledger=polars.DataFrame(ledger),
+    )
+    return train(store, name)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return toy_bundle().save(tmp_path / "model")
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change bundle.json in place."""
+    header = json.loads((bundle / "bundle.json").read_text())
+    change(header)
+    (bundle / "bundle.json").write_text(json.dumps(header))
+
+
+def forge(bundle: Path, name: str, data: bytes) -> None:
+    """Replace a file of the model and its hash, as an attacker would."""
+    (bundle / name).write_bytes(data)
+    edit(bundle, lambda header: header["files"].update({name: hashlib.sha256(data).hexdigest()}))
+
+
+@pytest.mark.parametrize("name", ["gradient-boosting", "lightgbm", "logistic"])
+def test_bundle__round_trips_through_another_process(name: str, tmp_path: Path) -> None:
+    bundle = toy_bundle(name)
+    bundle.save(tmp_path / "model")
+    np.save(tmp_path / "features.npy", FEATURES)
+    code = (
+        "import sys, numpy; from fastspec.learn import load_bundle; from pathlib import Path; folder = Path(sys.argv[1]);"
+        "model = load_bundle(folder / 'model').model; features = numpy.load(folder / 'features.npy');"
+        "numpy.save(folder / 'answer.npy', model.predict_proba(features, numpy.full(len(features), 6, numpy.int32)))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), bundle.model.predict_proba(FEATURES, VALID))
+    loaded = load_bundle(tmp_path / "model", threads=2)
+    assert (loaded.recipe, loaded.classes, loaded.plugin, loaded.versions) == (
+        bundle.recipe,
+        ["cat", "dog"],
+        bundle.plugin,
+        bundle.versions,
+    )
+    assert (loaded.n_clips, loaded.left_out, loaded.manifest_digest) == (CLIPS, {}, "m")
+    assert loaded.model.threads == 2
+
+
+@pytest.mark.parametrize("name", ["gradient-boosting", "lightgbm", "logistic"])
+def test_equal_training__gives_equal_bytes(name: str, tmp_path: Path) -> None:
+    first, again = toy_bundle(name).save(tmp_path / "first"), toy_bundle(name).save(tmp_path / "again")
+    files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert all((first / file).read_bytes() == (again / file).read_bytes() for file in files)
+
+
+def test_output_that_exists__is_refused_and_left_alone(saved: Path) -> None:
+    before = (saved / "bundle.json").read_bytes()
+    with pytest.raises(LearnError, match="exists already; choose another name"):
+        toy_bundle().save(saved)
+    assert (saved / "bundle.json").read_bytes() == before
+
+
+def test_save_that_fails__leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = toy_bundle()
+
+    def fill_the_disk(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle.model, "save", fill_the_disk)
+    with pytest.raises(LearnError, match="No space left on device"):
+        bundle.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "logistic"])
+def test_tampered_model__is_refused_before_it_is_parsed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = toy_bundle(name)
+    bundle.save(tmp_path / "model")
+    monkeypatch.setattr(type(bundle.model), "load", lambda _: pytest.fail("the plugin parsed a file that was tampered with"))
+    (file,) = (path for path in (tmp_path / "model" / "model").iterdir() if path.name.startswith("model."))
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(LearnError, match=rf"model/{file.name} in .* was changed since training .*nothing was loaded"):
+        load_bundle(tmp_path / "model")
+
+
+def test_foreign_missing_or_linked_file__is_refused(saved: Path) -> None:
+    extra = saved / "model" / "extra.py"
+    extra.write_text("raise SystemExit")
+    with pytest.raises(LearnError, match=r"holds model/extra.py, which bundle.json does not name"):
+        load_bundle(saved)
+    extra.unlink()
+    extra.symlink_to(saved / "bundle.json")
+    with pytest.raises(LearnError, match=r"model/extra.py in .* is not a plain file"):
+        load_bundle(saved)
+    extra.unlink()
+    (saved / "model" / "classifier.json").unlink()
+    with pytest.raises(LearnError, match=r"lacks model/classifier.json"):
+        load_bundle(saved)
+
+
+class Explosive:
+    """Would leave a file behind if it were unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+def test_pickle_in_place_of_skops__is_refused_and_not_executed(saved: Path, tmp_path: Path) -> None:
+    forge(saved, "model/model.skops", pickle.dumps(Explosive(tmp_path / "mark")))
+    with pytest.raises(LearnError, match=r"model.skops is not a readable skops file"):
+        load_bundle(saved)
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    "untrusted", [FunctionTransformer(operator.methodcaller("tobytes")), FunctionTransformer(partial(print, "loaded"))]
+)
+def test_skops_file_with_an_untrusted_type__is_refused_although_its_hash_is_right(saved: Path, untrusted: Any) -> None:
+    import skops.io
+
+    forge(saved, "model/model.skops", skops.io.dumps(make_pipeline(untrusted, LogisticRegression())))
+    with pytest.raises(LearnError, match=r"holds a type that is not trusted"):
+        load_bundle(saved)
+
+
+def test_trusted_estimator_that_the_plugin_does_not_build__is_refused(saved: Path) -> None:
+    import skops.io
+
+    forge(saved, "model/model.skops", skops.io.dumps(make_pipeline(FunctionTransformer(), LogisticRegression())))
+    with pytest.raises(LearnError, match="holds a Pipeline, which logistic does not build"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize("text", [b"", b"tree\nversion=v4\nnum_class=2\n", b"\xff\xfe"])
+def test_text_that_is_no_lightgbm_model__is_refused(text: bytes, tmp_path: Path) -> None:
+    saved = toy_bundle("lightgbm").save(tmp_path / "model")
+    forge(saved, "model/model.txt", text)
+    with pytest.raises(LearnError, match=r"model.txt is not a readable LightGBM model"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda header: header.update(format=2), "format 2, newer than 1.*upgrade fastspec"),
+        (lambda header: header.pop("format"), "does not say which format"),
+        (lambda header: header.pop("classes"), "no sound field 'classes'"),
+        (lambda header: header.update(classes=["cat", "cat"]), "does not name each class once"),
+        (lambda header: header.update(files=[]), "no sound field 'files'"),
+        (lambda header: header["plugin"].pop("version"), "does not say which plugin"),
+        (lambda header: header["recipe"]["spec"].update(n_mels=64), "does not have the digest"),
+        (lambda header: header["recipe"]["spec"].update(n_fft="x"), "a recipe that this fastspec cannot compute"),
+    ],
+)
+def test_header_that_is_newer_or_unsound__is_refused(saved: Path, change: Callable[[dict[str, Any]], Any], told: str) -> None:
+    edit(saved, change)
+    with pytest.raises(LearnError, match=told):
+        load_bundle(saved)
+
+
+def test_plugin_that_is_not_installed__is_named_with_its_distribution(saved: Path) -> None:
+    edit(saved, lambda header: header["plugin"].update(name="forest", distribution="fastspec-forest", version="1.2"))
+    with pytest.raises(PluginError, match=r"made by plugin 'forest' of fastspec-forest 1.2: unknown classifier 'forest'"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff"])
+def test_header_that_is_no_json_object__is_refused(saved: Path, text: bytes) -> None:
+    (saved / "bundle.json").write_bytes(text)
+    with pytest.raises(LearnError, match=r"bundle.json"):
+        load_bundle(saved)
+
+
+def test_folder_that_is_no_bundle__is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LearnError, match="is not a trained model"):
+        load_bundle(tmp_path)
+    with pytest.raises(LearnError, match="is not a trained model"):
+        load_bundle(tmp_path / "absent")
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for the pipeline: batches of four clips, of which clip 1 is unreadable and clip 6 silent."""
+
+    def stream_features(_manifest: Any, _recipe: Recipe, *, workers: int) -> Iterator[Any]:
+        assert workers == 1
+        statuses = {1: "unreadable", 6: "silent"}
+        for start in range(0, 8, 4):
+            clips = range(start, start + 4)
+            rows = [
+                {"path": f"{i}.wav", "start_s": 0.5, "label": ("cat", "dog")[LABELS[i]], "status": statuses.get(i, "ok")} for i in clips
+            ]
+            features = FEATURES[start : start + 4].copy()
+            features[[i - start for i in clips if statuses.get(i) == "unreadable"]] = np.nan
+            yield SimpleNamespace(rows=rows, features=features, valid_frames=VALID[start : start + 4])
+
+    module = ModuleType("fastspec.pipeline")
+    module.stream_features = stream_features  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fastspec.pipeline", module)
+
+
+@pytest.mark.usefixtures("stream")
+def test_predict__gives_every_clip_its_row_and_failed_clips_no_probabilities() -> None:
+    bundle = toy_bundle()
+    rows = list(predict(bundle, SimpleNamespace(), workers=1))  # type: ignore[arg-type]
+    assert [row.path for row in rows] == [f"{i}.wav" for i in range(8)]
+    assert [row.status for row in rows if row.predicted is None] == ["unreadable", "silent"]
+    expected = bundle.model.predict_proba(FEATURES[:8], VALID[:8])
+    for row, probabilities in zip(rows, expected, strict=True):
+        if row.status == "ok":
+            assert row.probabilities is not None
+            np.testing.assert_allclose(row.probabilities, probabilities, rtol=1e-5)
+            assert row.predicted == row.label
+
+
+ROWS = [
+    Prediction("a,b\n.wav", 0.5, "cat", "cat", np.array([0.75, 0.25]), "ok"),
+    Prediction('"ü".wav', 1.0, "dog", None, None, "unreadable"),
+]
+
+
+def test_predictions_as_csv__leave_failed_clips_empty(tmp_path: Path) -> None:
+    assert write_predictions(iter(ROWS), tmp_path / "out.csv", classes=["cat", "dog"], labelled=True) == 2
+    header, *rest = (tmp_path / "out.csv").read_text(encoding="utf-8").split("\n", 1)
+    assert header == "path,start_s,label,predicted,p_cat,p_dog,status"
+    assert rest == ['"a,b\n.wav",0.5,cat,cat,0.75,0.25,ok\n"""ü"".wav",1.0,dog,,,,unreadable\n']
+
+
+def test_predictions_as_jsonl__are_one_object_a_line(tmp_path: Path) -> None:
+    write_predictions(ROWS, tmp_path / "out.jsonl", classes=["cat", "dog"], labelled=False)
+    first, second = map(json.loads, (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines())
+    assert first == {"path": "a,b\n.wav", "start_s": 0.5, "predicted": "cat", "p_cat": 0.75, "p_dog": 0.25, "status": "ok"}
+    assert second == {"path": '"ü".wav', "start_s": 1.0, "predicted": None, "p_cat": None, "p_dog": None, "status": "unreadable"}
+
+
+def test_predictions_as_parquet__have_typed_columns(tmp_path: Path) -> None:
+    write_predictions(ROWS, tmp_path / "out.parquet", classes=["cat", "dog"], labelled=True)
+    table = polars.read_parquet(io.BytesIO((tmp_path / "out.parquet").read_bytes()))
+    assert table.schema == {
+        "path": polars.String,
+        "start_s": polars.Float64,
+        "label": polars.String,
+        "predicted": polars.String,
+        "p_cat": polars.Float64,
+        "p_dog": polars.Float64,
+        "status": polars.String,
+    }
+    assert table.rows()[0] == ("a,b\n.wav", 0.5, "cat", "cat", 0.75, 0.25, "ok")
+    assert table.rows()[1] == ('"ü".wav', 1.0, "dog", None, None, None, "unreadable")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_parquet_without_any_row__has_its_columns(tmp_path: Path) -> None:
+    write_predictions([], tmp_path / "out.parquet", classes=["cat"], labelled=False)
+    assert polars.read_parquet(tmp_path / "out.parquet").columns == ["path", "start_s", "predicted", "p_cat", "status"]
+
+
+def test_output_of_unknown_kind_or_that_exists__is_refused_before_anything_is_predicted(tmp_path: Path) -> None:
+    def never() -> Iterator[Prediction]:
+        pytest.fail("predicted before the output was checked")
+        yield
+
+    with pytest.raises(LearnError, match=r"extension '.xls'; known are: .csv, .jsonl, .parquet"):
+        write_predictions(never(), tmp_path / "out.xls", classes=[], labelled=False)
+    (tmp_path / "out.csv").touch()
+    with pytest.raises(LearnError, match="exists already"):
+        write_predictions(never(), tmp_path / "out.csv", classes=[], labelled=False)
+    assert check_output(tmp_path / "new.csv") == tmp_path / "new.csv"
+
+
+def test_prediction_that_breaks_off__leaves_no_file(tmp_path: Path) -> None:
+    def broken() -> Iterator[Prediction]:
+        yield ROWS[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(broken(), tmp_path / "out.csv", classes=["cat", "dog"], labelled=True)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,342 @@
+"""Pictures that put every frame and band where it belongs, and tables that fit a terminal of 80 columns."""
+
+import io
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console, RenderableType
+
+import fastspec.report
+from fastspec.filters import mel_edges_hz
+from fastspec.presets import preset
+from fastspec.report import (
+    ReportError,
+    confusion_table,
+    failures_table,
+    leaderboard_table,
+    ledger_table,
+    plot_confusion,
+    plot_spectrogram,
+    save_picture,
+    scores_table,
+)
+from fastspec.report.spectrogram import decibels, frequency_ticks
+from fastspec.spec import FeatureSpec, Recipe
+
+RECIPE = Recipe().replace(n_mels=40)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def spectrogram(features: np.ndarray, recipe: Recipe = RECIPE, *, samples: np.ndarray | None = None, title: str = "a clip"):
+    waveform = noise(16000) if samples is None else samples
+    return plot_spectrogram(waveform, recipe.spec.sample_rate, features, recipe, title=title)
+
+
+def text(table: RenderableType) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(table)
+    return stream.getvalue()
+
+
+def words(table: RenderableType) -> list[str]:
+    return text(table).split()
+
+
+def test_pictures_and_tables__import_no_pyplot_and_tables_no_matplotlib():
+    code = (
+        "import sys, fastspec.report; fastspec.report.leaderboard_table; assert 'matplotlib' not in sys.modules;"
+        "fastspec.report.plot_confusion; fastspec.report.plot_spectrogram; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_missing_matplotlib__is_said_with_the_command_that_installs_it(monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("fastspec.report.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ReportError, match=r"plot_spectrogram needs matplotlib.*pip install 'fastspec\[report\]'"):
+        _ = fastspec.report.plot_spectrogram
+    assert words(fastspec.report.scores_table([]))
+
+
+def test_report__lists_exactly_what_it_has():
+    assert all(hasattr(fastspec.report, name) for name in dir(fastspec.report))
+    with pytest.raises(AttributeError, match="plot_everything"):
+        _ = fastspec.report.plot_everything
+
+
+def test_frames__lie_at_their_times():
+    for center, first_s in ((True, 0.0), (False, 256 / 16000)):
+        recipe = RECIPE.replace(center=center)
+        left, right, bottom, top = spectrogram(noise(99, 40), recipe).axes[1].images[0].get_extent()
+        assert (left, right) == pytest.approx((first_s - 0.005, first_s + 0.985))
+        assert (bottom, top) == (-0.5, 39.5)
+
+
+def test_waveform_and_spectrogram__share_the_time_axis():
+    above, below, _ = spectrogram(noise(150, 40)).axes
+    assert above.get_xlim() == below.get_xlim() == pytest.approx((0.0, 1.495))
+    assert (below.get_xlabel(), below.get_ylabel()) == ("time (s)", "frequency (kHz)")
+
+
+@pytest.mark.parametrize("n_samples", [500, 3000, 3001, 200_000])
+def test_waveform__shows_its_extremes_at_any_length(n_samples):
+    samples = noise(n_samples) * 0.01
+    samples[n_samples // 3], samples[n_samples // 2] = 1.0, -0.75
+    axes = spectrogram(noise(9, 40), samples=samples).axes[0]
+    shown = axes.lines[0].get_ydata() if axes.lines else axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (np.min(shown), np.max(shown)) == (-0.75, 1.0)
+
+
+@pytest.mark.parametrize("name", ["librosa", "torchaudio"])
+def test_mel_ticks__stand_on_the_bands_of_their_frequencies(name):
+    spec = preset(name).spec
+    places, hz = frequency_ticks(spec)
+    centres_hz = mel_edges_hz(spec)[1:-1]
+    assert len(hz) >= 4
+    for place, f in zip(places, hz, strict=True):
+        below, above = centres_hz[int(np.floor(place))], centres_hz[int(np.ceil(place))]
+        assert below <= f <= above
+
+
+def test_stft_ticks__stand_on_the_bins_of_their_frequencies():
+    places, hz = frequency_ticks(FeatureSpec(features="stft", n_fft=400))
+    np.testing.assert_allclose(places * 16000 / 400, hz)
+
+
+@pytest.mark.parametrize("fmin, fmax", [(0.0, 8000.0), (900.0, 1500.0), (0.0, 300.0), (3000.0, 8000.0)])
+def test_ticks__are_several_inside_the_axis_and_never_crowded(fmin, fmax):
+    spec = FeatureSpec(fmin=fmin, fmax=fmax, n_fft=4096, n_mels=20)
+    places, hz = frequency_ticks(spec)
+    assert len(places) >= 3
+    assert np.all((places >= -0.5) & (places <= 19.5))
+    assert np.all(np.diff(places) >= 0.07 * 20)
+    assert np.all((hz >= fmin) & (hz <= fmax))
+
+
+def test_low_band__is_labelled_in_hertz():
+    recipe = RECIPE.replace(fmax=500.0, n_fft=4096, n_mels=20)
+    assert spectrogram(noise(9, 20), recipe).axes[1].get_ylabel() == "frequency (Hz)"
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("log, scaled", [("none", lambda x: x), ("ln", np.log), ("log10", np.log10), ("db", lambda x: 10 * np.log10(x))])
+def test_any_scale__is_shown_as_decibels_of_power(log, scaled, power):
+    amplitude = np.array([[1.0, 0.1, 10.0]])
+    shown = decibels(scaled(amplitude**power).astype(np.float32), FeatureSpec(log=log, power=power))
+    np.testing.assert_allclose(shown, [[0.0, -20.0, 20.0]], atol=1e-4)
+
+
+def test_colours__span_at_most_80_db_below_the_maximum():
+    features = np.full((9, 40), -10.0, np.float32)
+    features[3, 3] = 2.0
+    assert spectrogram(features).axes[1].images[0].get_clim() == (-60.0, 20.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, -10.0])
+def test_clip_without_contrast__is_drawn_all_the_same(tmp_path, value):
+    figure = spectrogram(np.full((9, 40), value, np.float32), samples=np.zeros(16000, np.float32))
+    assert save_picture(figure, tmp_path / "flat.png").stat().st_size > 0
+
+
+def test_nan_frames__have_no_colour_of_the_scale():
+    features = noise(9, 40)
+    features[4] = np.nan
+    image = spectrogram(features).axes[1].images[0]
+    assert np.flatnonzero(np.ma.getmaskarray(image.get_array()).all(axis=0)).tolist() == [4]
+
+
+def test_title_with_dollar_signs__is_no_formula(tmp_path):
+    figure = spectrogram(noise(9, 40), title=r"take $\bad$ 1.wav")
+    assert save_picture(figure, tmp_path / "dollar.svg").exists()
+
+
+@pytest.mark.parametrize("samples, features", [(noise(0), noise(9, 40)), (noise(10, 2), noise(9, 40)), (noise(10), noise(0, 40))])
+def test_empty_or_misshapen_clip__is_refused(samples, features):
+    with pytest.raises(ReportError, match="shape"):
+        spectrogram(features, samples=samples)
+
+
+def test_features_of_another_recipe__are_refused():
+    with pytest.raises(ReportError, match=r"shape \(9, 64\); this recipe makes \(frames, 40\)"):
+        spectrogram(noise(9, 64))
+
+
+def test_confusion__has_counts_and_row_shares():
+    figure = plot_confusion(np.array([[999, 1, 0], [0, 0, 0], [1, 1, 2]]), ["a", "b", "c"], title="three")
+    axes = figure.axes[0]
+    cells = {tuple(map(int, cell.get_position()[::-1])): cell.get_text() for cell in axes.texts}
+    assert cells == {(0, 0): ">99%\n999", (0, 1): "<1%\n1", (2, 0): "25%\n1", (2, 1): "25%\n1", (2, 2): "50%\n2"}
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("actual", "predicted")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 20, 40])
+def test_confusion_text__stays_inside_its_cell(n):
+    figure = plot_confusion(np.full((n, n), 888), [f"class {i}" for i in range(n)], title="full")
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    cell = axes.get_window_extent().width / n
+    extents = [cell_text.get_window_extent() for cell_text in axes.texts]
+    assert len(extents) == (n * n if n <= 30 else 0)
+    assert all(extent.width <= cell and extent.height <= cell for extent in extents)
+
+
+def test_long_class_names__are_shortened_and_never_overlap():
+    names = [f"a class whose name is rather long, number {i}" for i in range(12)]
+    figure = plot_confusion(np.eye(12, dtype=np.int64), names, title="long")
+    labels = figure.axes[0].get_xticklabels()
+    assert len({label.get_text() for label in labels}) == 12
+    assert {label.get_rotation() for label in labels} == {45.0}
+    assert max(len(label.get_text()) for label in labels) <= 24
+
+
+def test_confusion_of_the_wrong_shape__is_refused():
+    with pytest.raises(ReportError, match=r"shape \(2, 2\) for 3 classes"):
+        plot_confusion(np.eye(2, dtype=np.int64), ["a", "b", "c"], title="")
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".PNG"])
+def test_equal_figures__are_equal_files_without_dates(tmp_path, ending):
+    for name in ("first", "second"):
+        save_picture(spectrogram(noise(9, 40)), tmp_path / f"{name}{ending}")
+    first = (tmp_path / f"first{ending}").read_bytes()
+    assert first == (tmp_path / f"second{ending}").read_bytes()
+    assert b"Matplotlib" not in first
+    assert b"<dc:date>" not in first
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_pictures_drawn_in_threads__equal_those_drawn_alone(tmp_path):
+    def draw(name: str) -> None:
+        save_picture(spectrogram(noise(9, 40)), tmp_path / name)
+
+    draw("alone.svg")
+    threads = [threading.Thread(target=draw, args=(f"{i}.svg",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {(tmp_path / f"{i}.svg").read_bytes() for i in range(4)} == {(tmp_path / "alone.svg").read_bytes()}
+
+
+@pytest.mark.parametrize("name", ["picture.gif", "picture"])
+def test_unknown_picture_ending__is_refused(tmp_path, name):
+    with pytest.raises(ReportError, match=r"give a name that ends in \.png or \.svg"):
+        save_picture(spectrogram(noise(9, 40)), tmp_path / name)
+
+
+def test_picture_in_a_missing_folder__is_refused(tmp_path):
+    with pytest.raises(ReportError, match="No such file or directory; give a folder"):
+        save_picture(spectrogram(noise(9, 40)), tmp_path / "missing" / "picture.png")
+
+
+def leaderboard_row(model: str, *, store: str = "fish.zarr") -> dict[str, object]:
+    metrics = {"accuracy": 0.981, "balanced_accuracy": 0.972, "macro_f1": 0.963, "log_loss": 12.345}
+    row: dict[str, object] = {"store": store, "model": model, "fit_s": 12.3, "predict_s": 0.042, "size_bytes": 1_234_567}
+    for name, value in metrics.items():
+        row |= {name: value, f"{name}_low": value - 0.01, f"{name}_high": value + 0.01}
+    return row
+
+
+def test_leaderboard__shows_scores_intervals_times_and_size():
+    shown = words(leaderboard_table([leaderboard_row("gradient-boosting")]))
+    for word in ("gradient-boosting", ".981", ".971–.991", ".972", ".963", "12.3", "12.3–12.4", "1.2", "MB", "12", "42", "ms"):
+        assert word in shown
+    assert "fish.zarr" not in shown
+
+
+def test_leaderboard_of_several_stores__names_them():
+    shown = words(leaderboard_table([leaderboard_row("lightgbm"), leaderboard_row("lightgbm", store="other.zarr")]))
+    assert {"fish.zarr", "other.zarr"} <= set(shown)
+
+
+def test_leaderboard_row_without_intervals__has_dashes_for_what_it_lacks():
+    shown = words(leaderboard_table([{"model": "(majority)", "accuracy": 0.5}]))
+    assert shown.count("–") == 6
+
+
+def test_scores__have_one_row_a_class():
+    rows = [{"name": "big [red] fish", "precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 1200}]
+    assert text(scores_table(rows, title="fish")).splitlines()[-1].split() == ["big", "[red]", "fish", "1.000", ".500", ".667", "1,200"]
+
+
+def test_confusion_of_few_classes__is_a_table_of_counts():
+    shown = text(confusion_table(np.array([[590, 10], [0, 1638]]), ["big_fish", "small_fish"]))
+    assert [line.split() for line in shown.splitlines()] == [
+        ["actual", "big_fish", "small_fish"],
+        ["─" * 32],
+        ["big_fish", "590", "10"],
+        ["small_fish", "·", "1,638"],
+        ["columns:", "predicted"],
+    ]
+
+
+def test_confusion_averaged_over_repeats__shows_one_decimal():
+    matrix = [[9.5, 0.5], [0.0, 8.0]]
+    assert {"9.5", "0.5", "·", "8"} <= set(words(confusion_table(matrix, ["a", "b"])))
+    cells = plot_confusion(matrix, ["a", "b"], title="two repeats").axes[0].texts
+    assert [cell.get_text() for cell in cells] == ["95%\n9.5", "5%\n0.5", "100%\n8"]
+
+
+def test_confusion_of_many_classes__is_a_list_of_mistakes():
+    matrix = np.eye(15, dtype=np.int64) * 90
+    matrix[3, 7], matrix[7, 3] = 10, 20
+    shown = text(confusion_table(matrix, [f"instrument-{i}" for i in range(15)]))
+    assert [line.split() for line in shown.splitlines()[2:]] == [
+        ["instrument-7", "instrument-3", "20", "18.2%"],
+        ["instrument-3", "instrument-7", "10", "10.0%"],
+    ]
+
+
+def ledger() -> pl.DataFrame:
+    rows = [("ok", "", 32000), ("unreadable", "Format not recognised.", None), ("empty", "no frames", 0), ("silent", "", 16000)]
+    rows += [("unreadable", "File contains data in an unknown format.", None)] * 4
+    columns = [
+        {"clip": i, "path": f"a-folder/of-recordings/with-a-name-{i}.ogg", "label": None if i == 3 else "big_fish", "start_s": 0.5}
+        | {"status": status, "reason": reason, "decoded_frames": frames, "sample_rate": 16000 if frames else None}
+        for i, (status, reason, frames) in enumerate(rows)
+    ]
+    return pl.DataFrame(columns)
+
+
+@pytest.mark.parametrize("rows", [ledger(), ledger().to_dicts()], ids=["polars", "dicts"])
+def test_ledger__has_path_label_length_status_and_reason(rows):
+    shown = words(ledger_table(rows))
+    assert shown.count("unreadable") == 5
+    for word in ("a-folder/of-recordings/with-a-name", "big_fish", "2.00", "0.50", "silent", "recognised."):
+        assert any(word in cell or cell in word for cell in shown)
+
+
+def test_failures__are_counted_by_status_with_examples_of_reasons():
+    shown = text(failures_table(ledger(), examples=2))
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[2][:2] == ["unreadable", "5"]
+    assert ["…", "and", "3", "more"] in lines
+    assert "with-a-name-2.ogg" in shown
+    assert "no frames" in shown
+    assert "with-a-name-0.ogg" not in shown
+    assert "with-a-name-3.ogg" not in shown
+
+
+def test_tables__fit_80_columns_and_are_plain_text_without_a_terminal():
+    board = [leaderboard_row("gradient-boosting", store="a-rather/long/path-of-a-store.zarr"), leaderboard_row("lightgbm")]
+    classes = [f"class {i}" for i in range(9)]
+    tables = [
+        leaderboard_table(board),
+        ledger_table(ledger()),
+        failures_table(ledger()),
+        confusion_table(np.full((9, 9), 1234567), classes),
+        scores_table([{"name": "x" * 100, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}]),
+    ]
+    for table in tables:
+        shown = text(table)
+        assert "\x1b" not in shown
+        assert max(map(len, shown.splitlines())) <= 80
