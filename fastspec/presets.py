@@ -24,7 +24,7 @@ PRESETS: dict[str, Recipe] = {
         ),
         clip=ClipPolicy(channel="mean", resample="HQ"),
     ),
-    # torchaudio.transforms.MelSpectrogram(), transforms/_transforms.py: no logarithm (log="db" is AmplitudeToDB); the hop is win_length // 2
+    # torchaudio.transforms.MelSpectrogram(), transforms/_transforms.py: the hop is win_length // 2; log="db" adds AmplitudeToDB()
     "torchaudio": Recipe(
         spec=FeatureSpec(
             sample_rate=16000,

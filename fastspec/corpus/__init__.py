@@ -1,16 +1,19 @@
 """Corpora: what to read, as a manifest with one row a clip."""
 
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastspec.corpus.archive import read_archive
 from fastspec.corpus.folder import read_folder
+from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
 from fastspec.corpus.manifest import ClipRow, Manifest, RecordingError
 from fastspec.corpus.table import read_table
 from fastspec.errors import CorpusError
 
-__all__ = ["ClipRow", "Manifest", "RecordingError", "read_corpus"]
+__all__ = ["ClipRow", "Manifest", "RecordingError", "read_corpus", "read_inputs"]
 
 _ALLOWED = "give a folder whose sub-folders are classes, a .zip of one, or a .csv with 'path'"
 
@@ -30,8 +33,33 @@ def read_corpus(corpus: str | os.PathLike[str], *, label_from: str | None = None
     Traceback (most recent call last):
     fastspec.errors.CorpusError: nowhere does not exist; give a folder whose sub-folders are classes, a .zip of one, or a .csv with 'path'
     """
-    patterns = {"label": compile_pattern("label_from", label_from), "group": compile_pattern("group_from", group_from)}
-    manifest = _read(Path(corpus))
+    patterns = _compile(label_from, group_from)
+    return _with_patterns(_read(Path(corpus)), patterns)
+
+
+def read_inputs(inputs: Sequence[str | os.PathLike[str]], *, label_from: str | None = None, group_from: str | None = None) -> Manifest:
+    """The manifest of what a model is pointed at: recordings, folders, archives and tables, one or several.
+
+    Raises:
+        CorpusError: as `read_corpus` does, a file that is no audio, or an input given twice.
+
+    >>> read_inputs(["notes.txt"])
+    Traceback (most recent call last):
+    fastspec.errors.CorpusError: notes.txt does not exist; give a folder whose sub-folders are classes, a .zip of one, or a .csv with 'path'
+    """
+    patterns, roots = _compile(label_from, group_from), [Path(name) for name in inputs]
+    corpora = {".zip", ".csv"}
+    readers = [read_recording if root.is_file() and root.suffix.lower() not in corpora else _read for root in roots]
+    manifests = [read(root) for read, root in zip(readers, roots, strict=True)]
+    manifest = manifests[0] if len(manifests) == 1 else join_manifests(manifests, roots)
+    return _with_patterns(manifest, patterns)
+
+
+def _compile(label_from: str | None, group_from: str | None) -> dict[str, re.Pattern[str] | None]:
+    return {"label": compile_pattern("label_from", label_from), "group": compile_pattern("group_from", group_from)}
+
+
+def _with_patterns(manifest: Manifest, patterns: dict[str, re.Pattern[str] | None]) -> Manifest:
     table = manifest.table
     for column, pattern in patterns.items():
         table = fill_column(table, column, pattern)

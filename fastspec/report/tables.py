@@ -149,14 +149,16 @@ def _with_interval(row: Row, metric: str) -> Text:
 
 
 def _number(value: float | None) -> str:
-    """Three decimals without the zero in front, so that scores are compared digit by digit; one decimal from 10 on.
+    """Four characters: three decimals without the zero in front below 1, fewer decimals from there on.
 
-    >>> _number(0.9876), _number(1.0), _number(12.3456), _number(None)
-    ('.988', '1.000', '12.3', '–')
+    >>> _number(0.9876), _number(0.9999), _number(1.0), _number(12.3456), _number(None)
+    ('.988', '1.00', '1.00', '12.3', '–')
     """
     if value is None:
         return "–"
-    return f"{value:.3f}".removeprefix("0") if value < 10 else f"{value:.1f}"
+    if value < 0.9995:
+        return f"{value:.3f}".removeprefix("0")
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
 
 
 def _length(row: Row) -> str:

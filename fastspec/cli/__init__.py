@@ -1,0 +1,18 @@
+"""The command line: a thin face over the rooms. Each command parses, calls one function and prints; rooms are imported when one runs."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is one line on standard error and exit code 2, a negative answer is 1, Ctrl-C is 130."""
+    from fastspec.cli.app import app
+    from fastspec.errors import FastspecError
+
+    try:
+        app()
+    except FastspecError as error:
+        print(f"fastspec: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `fastspec … | head`
+        sys.stderr.close()
+        sys.exit(1)

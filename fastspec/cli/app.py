@@ -1,0 +1,41 @@
+"""The application that all commands belong to."""
+
+from typing import Annotated
+
+import typer
+
+import fastspec
+from fastspec.cli import demonstration, featurizing, learning, listing
+
+app = typer.Typer(
+    name="fastspec",
+    help="Audio corpora to feature arrays, fast; classifiers on them, scored honestly.",
+    epilog="Start with: fastspec demo  ·  or with your own folder: fastspec featurize CORPUS -o features.zarr",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastspec {fastspec.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+app.command("featurize")(featurizing.featurize)
+app.command("train")(learning.train)
+app.command("evaluate")(learning.evaluate)
+app.command("leaderboard")(learning.leaderboard)
+app.command("predict")(learning.predict)
+app.command("demo")(demonstration.demo)
+app.add_typer(listing.preset_app, name="preset")
+app.add_typer(listing.plugin_app, name="plugin")
+app.add_typer(listing.store_app, name="store")

@@ -1,0 +1,137 @@
+"""`fastspec featurize`."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
+from fastspec.cli.parsing import GroupFrom, LabelFrom, Workers, parse_bytes, parse_recipe
+from fastspec.errors import RunFailed
+
+if TYPE_CHECKING:
+    from fastspec.pipeline import Progress
+    from fastspec.store import FeatureStore, Layout
+
+
+def featurize(
+    corpus: Annotated[str, typer.Argument(help="A folder whose sub-folders are classes, a .zip of one, or a .csv with 'path'.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.", show_default=False)],
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
+    ] = None,
+    spec: Annotated[Path | None, typer.Option("--spec", help="A recipe in TOML instead.", show_default=False)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option("--clip", metavar="S", help="Clip length; else long enough for 95 %, at most 10 s.", show_default=False)
+    ] = None,
+    channel: Annotated[
+        Literal["mean", "left", "right", "loudest"] | None, typer.Option("--channel", help="Which channel.", show_default=False)
+    ] = None,
+    label_from: LabelFrom = None,
+    group_from: GroupFrom = None,
+    workers: Workers = 2,
+    memory: Annotated[str, typer.Option("--memory", help="For what is in flight; never changes the result.")] = "1GiB",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Compute the features of every clip of a corpus into a store.
+
+    Example: fastspec featurize sounds/ -o sounds.zarr --preset librosa --clip 3
+
+    A recording that cannot be read costs its rows, not the run: the ledger says why. Killed at any instant, the run goes on with --resume.
+    """
+    recipe = parse_recipe(preset, spec, settings or [])
+    chosen = {"clip_s": clip, "channel": channel}
+    recipe = recipe.replace(**{name: value for name, value in chosen.items() if value is not None})
+    memory_bytes = parse_bytes(memory)
+
+    from fastspec import pipeline
+    from fastspec.corpus import read_corpus
+
+    pipeline.check_output(output, resume=resume, overwrite=overwrite)
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from)
+    layout = pipeline.plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
+    if not json:
+        show(f"{manifest!r}"[1:-1], _plan(layout))
+    start = time.perf_counter()
+    try:
+        with _progress_bar(hidden=json) as report:
+            store = pipeline.featurize(
+                manifest,
+                output,
+                recipe=layout.recipe,
+                workers=workers,
+                memory_bytes=memory_bytes,
+                resume=resume,
+                overwrite=overwrite,
+                on_progress=report,
+            )
+    except KeyboardInterrupt:
+        show(f"interrupted; go on with the same command and --resume, {output} keeps what is done", stderr=True)
+        raise typer.Exit(130) from None
+    _report(store, seconds=time.perf_counter() - start, json=json)
+
+
+def _plan(layout: "Layout") -> str:
+    """What is about to be written, in one line."""
+    clips, frames, bands = layout.shape
+    return (
+        f"clips of {layout.recipe.clip.clip_s:g} s -> ({clips}, {frames}, {bands}) float32, "
+        f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}"
+    )
+
+
+def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
+    """What came of it; exit code 1 when no clip has features."""
+    counts = store.status_counts()
+    usable = counts.get("ok", 0) + counts.get("silent", 0)
+    audio_s = usable * (store.recipe.clip.clip_s or 0.0)
+    if json:
+        row = {"store": str(store.path), "shape": list(store.features.shape), "statuses": counts, "seconds": seconds}
+        print_json("featurize", [row | {"recipe": store.recipe.to_dict(), "digest": store.recipe.digest()}])
+    else:
+        from fastspec.report import failures_table
+
+        if usable < len(store):
+            show("", failures_table(store.ledger))
+        statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
+        rate = f"{audio_s / 3600 / max(seconds, 1e-9):,.2f} h of clips a second"
+        show(f"\n{store.path}: {statuses}; {format_duration(seconds)}, {rate}")
+    if not usable:
+        raise RunFailed(f"no clip of {store.path} has features; the reasons are in its ledger: fastspec store ledger {store.path}")
+
+
+@contextmanager
+def _progress_bar(*, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
+    """A bar with clips a second, hours of audio a second and the time left; nothing where nobody watches."""
+    if hidden or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:,}/{task.total:,} clips"),
+        TextColumn("{task.fields[rates]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task, start = bar.add_task("featurize", total=None, rates=""), time.perf_counter()
+
+        def report(progress: "Progress") -> None:
+            seconds = max(time.perf_counter() - start, 1e-3)
+            rates = f"{progress.new_clips / seconds:,.0f}/s, {progress.audio_s / 3600 / seconds:.2f} h/s"
+            rates += f", {progress.failed:,} failed" if progress.failed else ""
+            bar.update(task, completed=progress.clips, total=progress.total, rates=rates)
+
+        yield report

@@ -1,0 +1,112 @@
+"""`fastspec preset`, `plugin` and `store`: what there is, and what is in it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastspec.cli.output import Json, format_bytes, print_json, show
+
+preset_app = typer.Typer(help="The named front ends.", no_args_is_help=True)
+plugin_app = typer.Typer(help="The installed classifiers.", no_args_is_help=True)
+store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
+
+Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
+
+
+@preset_app.command("list")
+def list_presets(json: Json = False) -> None:
+    """List the named front ends.
+
+    Example: fastspec preset list
+    """
+    from fastspec.presets import PRESETS
+
+    rows = [{"name": name, "digest": recipe.digest()} | recipe.to_dict() for name, recipe in PRESETS.items()]
+    if json:
+        print_json("preset list", rows)
+        return
+    for name, recipe in PRESETS.items():
+        s = recipe.spec
+        scale = "linear" if s.log == "none" else s.log
+        show(f"{name:12} {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {s.n_bands} {s.features} bands, {scale}")
+
+
+@preset_app.command("show")
+def show_preset(name: Annotated[str, typer.Argument(help="See 'fastspec preset list'.")]) -> None:
+    """Print a front end as TOML, for --spec.
+
+    Example: fastspec preset show librosa > mine.toml
+    """
+    from fastspec.presets import preset
+
+    typer.echo(preset(name).to_toml(), nl=False)
+
+
+@plugin_app.command("list")
+def list_plugins(json: Json = False) -> None:
+    """List the installed classifiers. Nothing of them is imported.
+
+    Example: fastspec plugin list
+    """
+    from fastspec.learn import plugins
+
+    rows = [info._asdict() for info in plugins()]
+    if json:
+        print_json("plugin list", rows)
+        return
+    for row in rows:
+        show(f"{row['name']:20} {row['distribution']} {row['version']}  {row['target']}")
+
+
+@store_app.command("info")
+def show_store(store: Store, json: Json = False) -> None:
+    """What a store holds and what made it.
+
+    Example: fastspec store info sounds.zarr
+    """
+    from fastspec.store import Layout, open_store
+
+    opened = open_store(store)
+    layout, classes = Layout.read(store), sorted({label for label in opened.labels if label is not None})
+    row = {
+        "store": str(store),
+        "shape": list(layout.shape),
+        "bytes": layout.total_bytes,
+        "statuses": opened.status_counts(),
+        "classes": classes,
+        "manifest": layout.manifest_digest,
+        "digest": layout.recipe.digest(),
+        "recipe": layout.recipe.to_dict(),
+        "versions": layout.versions,
+    }
+    if json:
+        print_json("store info", [row])
+        return
+    show(f"{opened!r}"[1:-1], f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}")
+    show(f"classes: {', '.join(classes) or 'none'}")
+    show(", ".join(f"{name} {version}" for name, version in layout.versions.items()), "", layout.recipe.to_toml().rstrip())
+
+
+@store_app.command("ledger")
+def show_ledger(
+    store: Store,
+    failed: Annotated[bool, typer.Option("--failed", help="Only clips that gave no features.")] = False,
+    json: Json = False,
+) -> None:
+    """What happened to each clip.
+
+    Example: fastspec store ledger sounds.zarr --failed
+    """
+    import polars as pl
+
+    from fastspec.report import ledger_table
+    from fastspec.store import open_store
+
+    ledger = open_store(store).ledger
+    if failed:
+        ledger = ledger.filter(~pl.col("status").is_in(["ok", "silent"]))
+    if json:
+        print_json("store ledger", ledger.iter_rows(named=True))
+    else:
+        show(ledger_table(ledger))

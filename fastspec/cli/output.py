@@ -1,0 +1,62 @@
+"""How commands print: rich tables on a terminal, plain text elsewhere, one JSON object on request."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+import fastspec
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def show(*things: Any, stderr: bool = False) -> None:
+    """Print texts and tables. Lines of text are left whole, so that paths can be copied."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    for thing in things:
+        console.print(thing, markup=False, soft_wrap=True) if isinstance(thing, str) else console.print(thing)
+
+
+def print_json(command: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print `{command, version, rows}`; numbers that JSON does not have become null."""
+    document = {"command": command, "version": fastspec.__version__, "rows": [_plain(row) for row in rows]}
+    typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def format_bytes(count: float) -> str:
+    """Bytes in binary units, as disks and memory are given.
+
+    >>> format_bytes(1536), format_bytes(3 << 30)
+    ('1.5 KiB', '3.0 GiB')
+    """
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"
+
+
+def format_duration(seconds: float) -> str:
+    """A stretch of time in the two units that matter.
+
+    >>> format_duration(3.21), format_duration(75), format_duration(7300)
+    ('3.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

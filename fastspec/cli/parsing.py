@@ -1,0 +1,67 @@
+"""Options that several commands share, and the texts that they are given."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fastspec.errors import FastspecError, SpecError
+
+if TYPE_CHECKING:
+    from fastspec.spec import Recipe
+
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads; 0 computes in the main one, for a debugger.")]
+Folds = Annotated[int, typer.Option("--folds", help="Folds, each of whole groups.")]
+Repeats = Annotated[int, typer.Option("--repeats", help="How often, each time with another seed.")]
+Seed = Annotated[int, typer.Option("--seed", help="Equal seeds give equal results.")]
+LabelFrom = Annotated[
+    str | None, typer.Option("--label-from", metavar="RE", help="Searched in each path; its group 1 is the label.", show_default=False)
+]
+GroupFrom = Annotated[
+    str | None,
+    typer.Option("--group-from", metavar="RE", help="Likewise: what must not be split (speaker, site, day).", show_default=False),
+]
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+
+
+def parse_bytes(text: str) -> int:
+    """A size such as "1GB" or "512MiB" in bytes.
+
+    >>> parse_bytes("1GB"), parse_bytes("512 MiB"), parse_bytes("4096")
+    (1000000000, 536870912, 4096)
+    """
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise FastspecError(f"the size {text!r} cannot be read; give a number of bytes with a unit, such as 500MB or 2GiB")
+    number, unit, binary = match.groups()
+    power = " kmgt".index(unit.lower() or " ")
+    return round(float(number) * float(1024 if binary else 1000) ** power)
+
+
+def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]) -> "Recipe":
+    """The recipe that `--preset`, `--spec` and `--set` describe together; "librosa" when neither of the first two is given.
+
+    Raises:
+        SpecError: both are given, a file that cannot be read, an unknown name or an impossible setting.
+    """
+    from fastspec.presets import preset as named
+    from fastspec.spec import Recipe, parse_field
+
+    if preset and spec_file:
+        raise SpecError("both --preset and --spec are given; give one of them, and --set for single fields")
+    if spec_file:
+        try:
+            recipe = Recipe.from_toml(spec_file.read_text(encoding="utf8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"the spec {spec_file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    else:
+        recipe = named(preset or "librosa")
+    changes = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise SpecError(f"--set {setting!r} is not an assignment; give field=value, as in --set n_mels=64")
+        changes[name.strip()] = parse_field(name.strip(), text.strip())
+    return recipe.replace(**changes)

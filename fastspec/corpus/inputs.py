@@ -1,0 +1,57 @@
+"""What people point a model at: recordings, folders, archives, tables, several at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from fastspec.corpus.folder import Files
+from fastspec.corpus.labels import AUDIO_EXTENSIONS, is_audio
+from fastspec.corpus.manifest import SCHEMA, Manifest, Recordings, table_of_paths
+from fastspec.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Several:
+    """Recordings of several corpora: each path, as the joint manifest has it, with where it is and its name there."""
+
+    places: dict[str, tuple[Recordings, str]]
+
+    def open(self, path: str) -> Path | bytes:
+        """The recording, from the corpus that it came with."""
+        recordings, name = self.places[path]
+        return recordings.open(name)
+
+
+def read_recording(path: Path) -> Manifest:
+    """The manifest of a single audio file.
+
+    Raises:
+        CorpusError: its extension is none that libsndfile reads.
+    """
+    if not is_audio(path.name):
+        kinds = ", ".join(sorted(AUDIO_EXTENSIONS))
+        raise CorpusError(f"{path} is neither a recording nor a corpus; give a folder, a .zip, a .csv, or audio ({kinds})")
+    name = path.as_posix()
+    return Manifest(table_of_paths([name], [None]), name, Files(Path()))
+
+
+def join_manifests(manifests: Sequence[Manifest], roots: Sequence[Path]) -> Manifest:
+    """One manifest of several; the rows of a corpus bear its name before their own paths.
+
+    Raises:
+        CorpusError: an input is given twice.
+    """
+    tables: list[pl.DataFrame] = []
+    places: dict[str, tuple[Recordings, str]] = {}
+    for manifest, root in zip(manifests, roots, strict=True):
+        single = manifest.source == root.as_posix() and manifest.table["path"].to_list() == [manifest.source]
+        names = manifest.table["path"].to_list()
+        paths = names if single else [(root / name).as_posix() for name in names]
+        if not places.keys().isdisjoint(paths):
+            raise CorpusError(f"{root} is given twice; give each input once")
+        places |= {path: (manifest.recordings, name) for path, name in zip(paths, names, strict=True)}
+        tables.append(manifest.table.with_columns(pl.Series("path", paths, dtype=SCHEMA["path"])))
+    ignored = sum(manifest.ignored for manifest in manifests)
+    return Manifest(pl.concat(tables), ", ".join(map(str, roots)), Several(places), ignored)

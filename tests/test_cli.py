@@ -1,0 +1,306 @@
+"""The command line as a user types it: real runs in a process of their own, and what each mistake answers."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from fastspec.cli.app import app
+from fastspec.cli.parsing import parse_recipe
+from fastspec.errors import FastspecError, SpecError
+
+HEAVY = {"numba", "dask", "sklearn", "lightgbm", "matplotlib", "polars", "zarr", "soundfile"}
+
+
+def fastspec(*arguments, cwd=None, **options):
+    code = "from fastspec.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **options)
+
+
+def answers(result, code, *words):
+    """One line on standard error with these words, and no traceback."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Two classes that a classifier can tell apart: 20 low and 20 high tones in noise, one broken file."""
+    root, random = tmp_path_factory.mktemp("corpus") / "sounds", np.random.default_rng(0)
+    for i in range(40):
+        label, hz = (("low", 300), ("high", 2500))[i % 2]
+        t = np.arange(8000) / 16000
+        tone = 0.3 * np.sin(2 * np.pi * (hz + 10 * i) * t) + 0.05 * random.standard_normal(8000)
+        path = root / label / f"{i // 4:02}-{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, tone, 16000)
+    (root / "low" / "broken.wav").write_bytes(b"not audio")
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(sounds, tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "s.zarr"
+    result = fastspec("featurize", sounds, "-o", path, "--preset", "torchaudio", "--set", "log=db", "--group-from", r"/(\d+)-")
+    assert result.returncode == 0, result.stderr
+    assert "41 clips, 2 classes" in result.stdout
+    assert "clips of 0.5 s -> (41, 41, 128) float32, 10.2 MiB in 1 chunks" in result.stdout
+    assert "40 ok, 1 unreadable" in result.stdout
+    assert "broken.wav" in result.stdout
+    return path
+
+
+# --- start-up ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["featurize", "--help"], ["leaderboard", "--help"], ["--version"]])
+def test_help__imports_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom fastspec.cli import main\n"
+        f"sys.argv = ['fastspec', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted(sys.modules), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & {name.partition(".")[0] for name in eval(result.stderr)}
+
+
+def test_importing_fastspec__imports_nothing_heavy():
+    code = "import sys, fastspec; fastspec.preset('librosa'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not HEAVY & {name.partition(".")[0] for name in loaded}
+
+
+COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["demo"], ["preset", "list"], ["preset", "show"]]
+COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help__fits_80_columns_and_has_an_example(command):
+    result = fastspec(*command, "--help")
+    assert result.returncode == 0
+    assert "Example: fastspec " + " ".join(command) in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+# --- flags to arguments ------------------------------------------------------------------------------------------------------------
+
+
+def test_featurize_flags__reach_the_function(sounds, tmp_path):
+    flags = [
+        "--preset",
+        "torchaudio",
+        "--set",
+        "n_mels=40",
+        "--clip",
+        "2",
+        "--channel",
+        "left",
+        "--workers",
+        "0",
+        "--memory",
+        "2GB",
+        "--resume",
+    ]
+    with mock.patch("fastspec.pipeline.featurize", side_effect=FastspecError("far enough")) as featurize:
+        result = CliRunner().invoke(app, ["featurize", str(sounds), "-o", str(tmp_path / "s.zarr"), *flags])
+    assert str(result.exception) == "far enough"
+    (manifest, output), options = featurize.call_args
+    recipe = options.pop("recipe")
+    assert (len(manifest), output) == (41, tmp_path / "s.zarr")
+    assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
+    assert options.pop("on_progress") is None
+    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False}
+
+
+def test_spec_file__is_read_and_changed_by_set(tmp_path):
+    (tmp_path / "mine.toml").write_text(fastspec("preset", "show", "librosa").stdout)
+    assert parse_recipe(None, tmp_path / "mine.toml", ["fmax=none", "n_mels=64"]) == parse_recipe("librosa", None, ["n_mels=64"])
+
+
+@pytest.mark.parametrize("settings, words", [(["n_mels"], "not an assignment"), (["n_melz=3"], "did you mean 'n_mels'")])
+def test_set_that_cannot_be_meant__is_refused(settings, words):
+    with pytest.raises(SpecError, match=words):
+        parse_recipe("librosa", None, settings)
+
+
+# --- a whole session ---------------------------------------------------------------------------------------------------------------
+
+
+def test_json_reports__are_one_object_with_rows(store):
+    for command in (["store", "info", store], ["store", "ledger", store], ["preset", "list"], ["plugin", "list"]):
+        document = json.loads(fastspec(*command, "--json").stdout)
+        assert set(document) == {"command", "version", "rows"}
+        assert document["rows"]
+
+
+def test_failed_rows_of_the_ledger__are_shown_alone(store):
+    result = fastspec("store", "ledger", store, "--failed")
+    assert "broken.wav" in result.stdout
+    assert "0-0.wav" not in result.stdout
+
+
+def test_leaderboard__has_every_plugin_on_the_columns_of_the_interface(store):
+    rows = json.loads(fastspec("leaderboard", store, "--json").stdout)["rows"]
+    assert {row["model"] for row in rows} >= {"logistic", "lightgbm", "gradient-boosting", "(majority)"}
+    scores = [name + end for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss") for end in ("", "_low", "_high")]
+    assert list(rows[0]) == ["store", "model", *scores, "fit_s", "predict_s", "size_bytes"]
+    assert rows[0]["accuracy"] > 0.9
+
+
+def test_evaluate__prints_scores_of_each_class_and_what_was_left_out(store):
+    result = fastspec("evaluate", store, "-m", "logistic", "--folds", "3")
+    assert result.returncode == 0
+    for word in ("log-loss", "precision", "recall", "low", "high", "left out: 1 unreadable"):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize("name", ["logistic", "lightgbm", "gradient-boosting"])
+def test_trained_model__predicts_folders_archives_and_files(store, sounds, tmp_path, name):
+    trained = fastspec("train", store, "-m", name, "-o", tmp_path / "model")
+    assert "trained on 40 clips of 2 classes; left out: 1 unreadable" in trained.stdout
+    with zipfile.ZipFile(tmp_path / "sounds.zip", "w") as archive:
+        for path in sounds.rglob("*.wav"):
+            archive.write(path, path.relative_to(sounds))
+    outputs = []
+    for i, inputs in enumerate([[sounds], [tmp_path / "sounds.zip"], sorted(sounds.rglob("*.wav"))]):
+        result = fastspec("predict", tmp_path / "model", *inputs, "-o", tmp_path / f"{i}.csv")
+        assert result.returncode == 0, result.stderr
+        with (tmp_path / f"{i}.csv").open() as file:
+            rows = {Path(row["path"]).name: row for row in csv.DictReader(file)}
+        assert len(rows) == 41
+        assert (rows["broken.wav"]["status"], rows["broken.wav"]["predicted"]) == ("unreadable", "")
+        outputs.append({name: (row["predicted"], row["p_low"]) for name, row in rows.items()})
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert all(answer[0] == ("low", "high")[int(name[3:-4]) % 2] for name, answer in outputs[0].items() if name != "broken.wav")
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_missing_corpus__is_one_line(tmp_path):
+    answers(fastspec("featurize", tmp_path / "nowhere", "-o", tmp_path / "s.zarr"), 2, "does not exist")
+
+
+def test_empty_folder__is_one_line(tmp_path):
+    answers(fastspec("featurize", tmp_path, "-o", tmp_path / "s.zarr"), 2, "holds no audio files")
+
+
+def test_table_without_path__is_one_line(tmp_path):
+    (tmp_path / "t.csv").write_text("file,label\na.wav,a\n")
+    answers(fastspec("featurize", tmp_path / "t.csv", "-o", tmp_path / "s.zarr"), 2, "no column 'path'", "file, label")
+
+
+def test_archive_that_escapes__is_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("../evil.wav", b"")
+    answers(fastspec("featurize", tmp_path / "c.zip", "-o", tmp_path / "s.zarr"), 2, "leads out of the archive")
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--preset", "librozza"], ["unknown preset", "did you mean 'librosa'"]),
+        (["--set", "n_melz=3"], ["unknown field", "did you mean 'n_mels'"]),
+        (["--set", "fmin=20000"], ["fmin is 20000.0 Hz"]),
+        (["--set", "n_mels=2000"], ["mel bands hold no bin"]),
+        (["--memory", "much"], ["'much' cannot be read"]),
+        (["--memory", "1MB"], ["one worker needs"]),
+        (["--label-from", "("], ["not a valid regular expression"]),
+        (["--clip", "-3"], ["clip_s is -3.0"]),
+        (["--spec", "nowhere.toml"], ["nowhere.toml cannot be read"]),
+        (["--resume", "--overwrite"], ["give one of them"]),
+    ],
+)
+def test_wrong_option__is_one_line_and_writes_nothing(sounds, tmp_path, flags, words):
+    answers(fastspec("featurize", sounds, "-o", tmp_path / "s.zarr", *flags), 2, *words)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_output_that_exists__is_one_line(sounds, store):
+    answers(fastspec("featurize", sounds, "-o", store), 2, "is finished", "--overwrite")
+
+
+def test_every_clip_failed__exits_1_and_keeps_the_ledger(tmp_path):
+    (tmp_path / "c").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / "c" / name).write_bytes(b"not audio")
+    result = fastspec("featurize", tmp_path / "c", "-o", tmp_path / "s.zarr", "--clip", "1")
+    answers(result, 1, "no clip of", "store ledger")
+    assert "2 unreadable" in result.stdout
+    assert json.loads(fastspec("store", "info", tmp_path / "s.zarr", "--json").stdout)["rows"][0]["statuses"] == {"unreadable": 2}
+
+
+def test_one_class__is_one_line(sounds, tmp_path):
+    fastspec("featurize", sounds / "low", "-o", tmp_path / "s.zarr", "--label-from", r"^(\d)")
+    answers(fastspec("evaluate", tmp_path / "s.zarr", "-m", "logistic"), 2, "one class only", "'0'")
+
+
+def test_class_with_fewer_groups_than_folds__is_one_line(store):
+    answers(fastspec("evaluate", store, "-m", "logistic", "--folds", "30"), 2, "10 groups, too few for 30 folds", "at most 10")
+
+
+def test_unknown_plugin_and_parameter__are_one_line(store, tmp_path):
+    answers(fastspec("train", store, "-m", "logistik", "-o", tmp_path / "m"), 2, "unknown classifier", "did you mean 'logistic'")
+    answers(fastspec("train", store, "-m", "logistic", "-p", "D=1", "-o", tmp_path / "m"), 2, "no parameter 'D'", "C")
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_is_no_store_or_model__is_one_line(sounds, tmp_path):
+    answers(fastspec("leaderboard", sounds), 2, "not a feature store")
+    answers(fastspec("predict", sounds, sounds, "-o", tmp_path / "p.csv"), 2, str(sounds))
+    answers(fastspec("store", "info", tmp_path / "nowhere"), 2, "does not exist")
+
+
+def test_input_that_is_no_audio__is_one_line(store, tmp_path):
+    fastspec("train", store, "-m", "logistic", "-o", tmp_path / "model")
+    (tmp_path / "notes.txt").write_text("hello")
+    answers(
+        fastspec("predict", tmp_path / "model", tmp_path / "notes.txt", "-o", tmp_path / "p.csv"), 2, "neither a recording nor a corpus"
+    )
+
+
+def test_wrong_usage__exits_2():
+    assert fastspec("featurize").returncode == 2
+    assert fastspec("nonsense").returncode == 2
+
+
+def test_ctrl_c__exits_130_and_says_how_to_go_on(tmp_path):
+    random = np.random.default_rng(0)
+    for i in range(300):
+        path = tmp_path / "c" / f"{i}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, random.uniform(-0.1, 0.1, 16000), 16000)
+    arguments = ["featurize", "c", "-o", "s.zarr", "--preset", "torchaudio", "--set", "hop_length=4", "--clip", "1"]
+    code = (
+        "import os, signal, fastspec.pipeline.run as run\n"
+        "original, calls = run._Tally.add, []\n"
+        "def add(self, *counts):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 2:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    original(self, *counts)\n"
+        "run._Tally.add = add\n"
+        f"import sys; sys.argv = ['fastspec', *{arguments!r}]\n"
+        "from fastspec.cli import main; main()"
+    )
+    stopped = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 130
+    assert "--resume" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    again = fastspec(*arguments, cwd=tmp_path)
+    answers(again, 2, "unfinished", "--resume")
+    assert fastspec(*arguments, "--resume", cwd=tmp_path).returncode == 0
