@@ -1,0 +1,1 @@
+"""The project's own benchmarks: `python -m bench kernel`, `stages` and, for the golden vectors, `golden`."""

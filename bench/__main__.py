@@ -1,0 +1,77 @@
+"""`python -m bench kernel | stages | golden`: run one and print what it found."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import golden, kernel, stages
+from bench.measure import machine
+from bench.output import as_json, as_text
+from fastspec.errors import FastspecError
+from fastspec.references import REFERENCES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 where two implementations disagree, or 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(options.run(options))
+    except FastspecError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="fastspec's own benchmarks: one thread, one process.")
+    commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
+    for name, run, purpose in (
+        ("kernel", _kernel, "features a second beside every installed reference, results compared"),
+        ("stages", _stages, "each stage of the kernel, and a process's first call"),
+    ):
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.add_argument("--repeat", type=_at_least(int, 1), default=7, help="rounds, of which the best counts (%(default)s)")
+        command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
+        command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
+        command.set_defaults(run=run)
+    purpose = "write the golden vectors of the tests; needs every reference installed"
+    command = commands.add_parser("golden", help=purpose, description=purpose)
+    command.add_argument("--folder", type=Path, default=golden.ROOT / "tests" / "golden", help="where (%(default)s)")
+    command.set_defaults(run=_golden)
+    return parser
+
+
+def _at_least(kind: type[int] | type[float], least: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} given; give {'a whole number' if kind is int else 'a number'}, {least} or more")
+        return value
+
+    return parse
+
+
+def _kernel(options: argparse.Namespace) -> str:
+    for peer in REFERENCES.values():
+        if not peer.is_installed():
+            print(f"bench: {peer.name} is not installed and left out; to include it: {peer.install_command}", file=sys.stderr)
+    rows = kernel.run_kernel(clips=options.clips, seconds=options.seconds, repeat=options.repeat)
+    return as_json("bench kernel", machine(), rows) if options.json else as_text(machine(), kernel.columns(rows), rows)
+
+
+def _stages(options: argparse.Namespace) -> str:
+    rows = stages.run_stages(clips=options.clips, seconds=options.seconds, repeat=options.repeat) + stages.run_first_calls()
+    return as_json("bench stages", machine(), rows) if options.json else as_text(machine(), stages.COLUMNS, rows)
+
+
+def _golden(options: argparse.Namespace) -> str:
+    return "\n".join(f"wrote {path}" for path in golden.write_golden(options.folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

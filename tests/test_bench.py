@@ -1,0 +1,109 @@
+"""Every benchmark once, on little data: what it compares and what it prints, never how long it took."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import kernel, stages
+from bench.__main__ import main
+from bench.measure import best_seconds
+from bench.output import as_text
+from fastspec.errors import RunFailed
+from fastspec.references import REFERENCES, Reference, installed_references
+
+TINY = ["--clips", "2", "--seconds", "0.2", "--repeat", "1"]
+MACHINE = {"cpu": "a CPU", "cores": 2, "lanes": 8, "system": "Linux", "python": "3.11", "packages": {"numpy": "2.4"}}
+
+
+def test_kernel__prints_one_row_per_case_and_implementation_with_its_ratio_to_each_peer(capsys):
+    assert main(["kernel", "--json", *TINY]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    peers = [peer.name for peer in installed_references()]
+    assert set(printed) == {"command", "version", "machine", "rows"}
+    assert printed["command"] == "bench kernel"
+    assert {"cpu", "lanes", "packages"} <= set(printed["machine"])
+    assert [(row["case"], row["implementation"]) for row in printed["rows"]] == [
+        (case.name, name) for case in kernel.CASES for name in (kernel.OURS, *peers)
+    ]
+    for row in printed["rows"]:
+        assert set(row) == {*kernel.COLUMNS, "clips", "seconds", *(f"faster_than_{peer}" for peer in peers)}
+        assert row["ns_per_frame"] > 0
+
+
+def test_kernel__prints_a_table_that_names_the_machine(capsys):
+    assert main(["kernel", *TINY]) == 0
+    printed = capsys.readouterr().out
+    assert "lanes" in printed.splitlines()[0]
+    assert "ns / frame" in printed
+    assert kernel.CASES[0].name in printed
+
+
+def shifted(spec):
+    """A reference that is wrong by one unit everywhere."""
+    front = kernel.FrontEnd(spec)
+    return lambda samples: front(samples) + np.float32(1)
+
+
+def test_kernel__refuses_to_time_an_implementation_that_computes_something_else(monkeypatch, capsys):
+    wrong = Reference(name="wrong", packages=("numpy",), batched=False, build=shifted)
+    monkeypatch.setattr(kernel, "installed_references", lambda: [wrong])
+    with pytest.raises(RunFailed, match=r"wrong \(one by one\) is 1 away from fastspec, allowed are 0.0001"):
+        kernel.run_kernel(clips=1, seconds=0.1, repeat=1)
+    assert main(["kernel", *TINY]) == 1
+    assert "two definitions" in capsys.readouterr().err
+
+
+def test_kernel__reports_the_faster_form_of_each_implementation():
+    forms = [kernel.Form("a", "one by one", list), kernel.Form("a", "batch", list), kernel.Form("b", "one by one", list)]
+    assert kernel._fastest(forms, [2.0, 1.0, 3.0]) == {"a": (1.0, "batch"), "b": (3.0, "one by one")}
+
+
+def test_reference_that_is_not_installed__is_named_with_the_command_that_installs_it(monkeypatch, capsys):
+    absent = Reference(name="absent", packages=("no_such_package",), batched=False, build=shifted)
+    monkeypatch.setitem(REFERENCES, "absent", absent)
+    assert main(["kernel", *TINY]) == 0
+    printed = capsys.readouterr()
+    assert "absent is not installed and left out; to include it: pip install no_such_package" in printed.err
+    assert "absent" not in printed.out
+
+
+@pytest.mark.parametrize("option", ["--clips=0", "--clips=1.5", "--seconds=0.05", "--seconds=nan", "--seconds=inf", "--repeat=x"])
+def test_option_out_of_range__is_refused(option, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["kernel", option])
+    assert stop.value.code == 2
+    assert f"argument {option.partition('=')[0]}: {option.partition('=')[2]!r} given; give a" in capsys.readouterr().err
+
+
+def test_calls_take_turns_after_one_warm_up():
+    turns = []
+    best_seconds([lambda: turns.append("a"), lambda: turns.append("b")], repeat=2)
+    assert [name for i, name in enumerate(turns) if i == 0 or turns[i - 1] != name] == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_stages__add_up_to_the_whole():
+    *parts, whole = stages.run_stages(clips=1, seconds=0.2, repeat=1)
+    assert [row["step"] for row in parts[:-1]] == [stage.name for stage in stages.STAGES]
+    assert sum(row["ns_per_frame"] for row in parts) == pytest.approx(whole["ns_per_frame"])
+
+
+def test_all_stages_together__compute_the_front_end():
+    samples, front = kernel.noise(1, 0.5, kernel.SPEECH)[0], kernel.FrontEnd(kernel.SPEECH.replace(center=False))
+    # The stages take windows from the first sample on; an uncentred front end takes them from the first whole transform on.
+    expected = front(np.concatenate([np.zeros(56, np.float32), samples, np.zeros(56, np.float32)]))
+    n_frames = len(expected)
+    out = np.full(n_frames * 80, np.nan, np.float32)
+    stages._run_to(stages.STAGES[-1], front, samples, n_frames, out)()
+    whole_blocks = n_frames // len(front._plan.lanes) * len(front._plan.lanes)
+    np.testing.assert_array_equal(out.reshape(n_frames, 80)[:whole_blocks], expected[:whole_blocks])
+
+
+def test_first_call__is_timed_in_a_process_of_its_own_with_the_cache_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # nothing to compile
+    assert set(stages.first_call_seconds(tmp_path)) == {"import", "first call"}
+
+
+def test_table__aligns_numbers_right_and_shows_what_is_missing_as_a_dash():
+    text = as_text(MACHINE, {"name": "name", "ns": "ns"}, [{"name": "a", "ns": 1234.5}, {"name": "bcdef", "ns": None}])
+    assert text.splitlines()[3:] == ["| name  |    ns |", "| ----- | ----: |", "| a     | 1,234 |", "| bcdef |     – |"]
