@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | golden`: run one and print what it found."""
+"""`python -m bench kernel | stages | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, stages
+from bench import golden, kernel, picture, stages
 from bench.measure import machine
 from bench.output import as_json, as_text
 from fastspec.errors import FastspecError
@@ -40,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("golden", help=purpose, description=purpose)
     command.add_argument("--folder", type=Path, default=golden.ROOT / "tests" / "golden", help="where (%(default)s)")
     command.set_defaults(run=_golden)
+    purpose = "draw the picture of README from a recording that is fetched"
+    commands.add_parser("picture", help=purpose, description=purpose).set_defaults(run=_picture)
     return parser
 
 
@@ -71,6 +73,10 @@ def _stages(options: argparse.Namespace) -> str:
 
 def _golden(options: argparse.Namespace) -> str:
     return "\n".join(f"wrote {path}" for path in golden.write_golden(options.folder))
+
+
+def _picture(_options: argparse.Namespace) -> str:
+    return f"wrote {picture.draw_picture()}"
 
 
 if __name__ == "__main__":

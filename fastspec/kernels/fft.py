@@ -4,6 +4,9 @@ Decimation in time: the points come in digit-reversed order, which costs nothing
 anyway (`framing.py`), and every pass reads and writes the same places. One buffer instead of the two of a Stockham FFT keeps the
 512-point transform of 16 frames inside a level-1 cache.
 
+Tried and lost: decimation in frequency, with the reversal in the unpacking step, is as fast and rounds as much (5e-9 of a frame's energy,
+as SciPy's float32 FFT does), but a large offset in the samples leaves more of itself in the other bins.
+
 A point is two vectors, real then imaginary: point p stands at `2 * W * p`. A pass of radix r joins r transforms of m points: the
 points j + q m (q < r) of each group of r m, turned by exp(-2 pi i j q / (r m)), go through a DFT of r points.
 """
