@@ -265,7 +265,7 @@ def test_leaderboard_row_without_intervals__has_dashes_for_what_it_lacks():
 
 def test_scores__have_one_row_a_class():
     rows = [{"name": "big [red] fish", "precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 1200}]
-    assert text(scores_table(rows, title="fish")).splitlines()[-1].split() == ["big", "[red]", "fish", "1.000", ".500", ".667", "1,200"]
+    assert text(scores_table(rows, title="fish")).splitlines()[-1].split() == ["big", "[red]", "fish", "1.00", ".500", ".667", "1,200"]
 
 
 def test_confusion_of_few_classes__is_a_table_of_counts():
