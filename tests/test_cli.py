@@ -189,6 +189,22 @@ def test_trained_model__predicts_folders_archives_and_files(store, sounds, tmp_p
     assert all(answer[0] == ("low", "high")[int(name[3:-4]) % 2] for name, answer in outputs[0].items() if name != "broken.wav")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX's")
+def test_terminal__shows_a_progress_bar_with_rates(sounds, tmp_path):
+    ours, theirs = os.openpty()
+    code = "from fastspec.cli import main; main()"
+    command = [sys.executable, "-c", code, "featurize", str(sounds), "-o", str(tmp_path / "s.zarr")]
+    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert result.returncode == 0, shown
+    assert "41/41 clips" in shown
+    assert "h/s" in shown
+    assert "1 failed" in shown
+
+
 # --- mistakes ----------------------------------------------------------------------------------------------------------------------
 
 

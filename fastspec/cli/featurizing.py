@@ -63,7 +63,7 @@ def featurize(
         show(f"{manifest!r}"[1:-1], _plan(layout))
     start = time.perf_counter()
     try:
-        with _progress_bar(hidden=json) as report:
+        with _progress_bar(layout.n_clips, hidden=json) as report:
             store = pipeline.featurize(
                 manifest,
                 output,
@@ -110,7 +110,7 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
 
 
 @contextmanager
-def _progress_bar(*, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
+def _progress_bar(total: int, *, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
     """A bar with clips a second, hours of audio a second and the time left; nothing where nobody watches."""
     if hidden or not sys.stderr.isatty():
         yield None
@@ -126,12 +126,12 @@ def _progress_bar(*, hidden: bool) -> Iterator["Callable[[Progress], None] | Non
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task, start = bar.add_task("featurize", total=None, rates=""), time.perf_counter()
+        task, start = bar.add_task("featurize", total=total, rates=""), time.perf_counter()
 
         def report(progress: "Progress") -> None:
             seconds = max(time.perf_counter() - start, 1e-3)
             rates = f"{progress.new_clips / seconds:,.0f}/s, {progress.audio_s / 3600 / seconds:.2f} h/s"
             rates += f", {progress.failed:,} failed" if progress.failed else ""
-            bar.update(task, completed=progress.clips, total=progress.total, rates=rates)
+            bar.update(task, completed=progress.clips, rates=rates)
 
         yield report
