@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastspec.errors import FastspecError as FastspecError
     from fastspec.frontend import FrontEnd as FrontEnd
     from fastspec.frontend import features as features
+    from fastspec.learn import FeatureTransformer as FeatureTransformer
     from fastspec.pipeline import featurize as featurize
     from fastspec.presets import preset as preset
     from fastspec.spec import ClipPolicy as ClipPolicy
@@ -26,6 +27,7 @@ _HOMES = {
     "FastspecError": "fastspec.errors",
     "FeatureSpec": "fastspec.spec",
     "FeatureStore": "fastspec.store",
+    "FeatureTransformer": "fastspec.learn",
     "FrontEnd": "fastspec.frontend",
     "Manifest": "fastspec.corpus",
     "Recipe": "fastspec.spec",
@@ -37,7 +39,7 @@ _HOMES = {
 }
 _ROOMS = {"learn"}
 
-__all__ = ["ClipPolicy", "FastspecError", "FeatureSpec", "FeatureStore", "FrontEnd", "Manifest", "Recipe"]
+__all__ = ["ClipPolicy", "FastspecError", "FeatureSpec", "FeatureStore", "FeatureTransformer", "FrontEnd", "Manifest", "Recipe"]
 __all__ += ["__version__", "features", "featurize", "learn", "open", "preset", "read_corpus"]
 
 try:

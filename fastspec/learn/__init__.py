@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastspec.learn.registry import PluginInfo as PluginInfo
     from fastspec.learn.registry import load_plugin as load_plugin
     from fastspec.learn.registry import plugins as plugins
+    from fastspec.learn.transformer import FeatureTransformer as FeatureTransformer
 
 # No file bears the name of a function it holds: importing the file would put the module in the function's place.
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "ColumnClassifier": "columns",
     "Dataset": "dataset",
     "Evaluation": "evaluation",
+    "FeatureTransformer": "transformer",
     "LeaderboardRow": "ranking",
     "PluginInfo": "registry",
     "Prediction": "prediction",
@@ -48,7 +50,17 @@ _HOMES = {
     "write_predictions": "prediction",
 }
 
-__all__ = ["Bundle", "Classifier", "ColumnClassifier", "Dataset", "Evaluation", "LeaderboardRow", "PluginInfo", "Prediction"]
+__all__ = [
+    "Bundle",
+    "Classifier",
+    "ColumnClassifier",
+    "Dataset",
+    "Evaluation",
+    "FeatureTransformer",
+    "LeaderboardRow",
+    "PluginInfo",
+    "Prediction",
+]
 __all__ += ["SklearnClassifier", "evaluate", "evaluate_model", "leaderboard", "load_bundle", "load_plugin", "plugins", "predict"]
 __all__ += ["train", "write_predictions"]
 
