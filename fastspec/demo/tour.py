@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastspec.audio import Span, load_clips
 from fastspec.corpus import Manifest, read_corpus
 from fastspec.demo.corpora import CorpusUnavailable, corpus_table, fetch, write_table
 from fastspec.errors import RunFailed
@@ -32,7 +30,7 @@ from fastspec.learn import (
 )
 from fastspec.learn.baseline import Majority
 from fastspec.learn.ranking import leaderboard_row
-from fastspec.pipeline import featurize, plan_layout
+from fastspec.pipeline import featurize, load_rows, plan_layout
 from fastspec.presets import preset
 from fastspec.report import confusion_table, failures_table, leaderboard_table, plot_confusion, plot_spectrogram, save_picture
 from fastspec.spec import Recipe
@@ -233,27 +231,12 @@ def _pictures(evaluation: Evaluation, store: FeatureStore, manifest: Manifest, o
     clip = store.ledger.filter(
         (store.ledger["path"] == evaluation.paths[surest]) & (store.ledger["start_s"] == evaluation.start_s[surest])
     ).row(0, named=True)["clip"]
-    samples = load_samples(manifest, store, clip)
+    samples = next(load_rows(manifest.rows(clip, clip + 1), recordings=manifest.recordings, recipe=store.recipe)).samples
     features = np.asarray(store.features[clip, : store.valid_frames[clip]], np.float32)
     name = f"{evaluation.classes[evaluation.labels[surest]]}: {Path(evaluation.paths[surest]).name}"
     figure = plot_spectrogram(samples, store.recipe.spec.sample_rate, features, store.recipe, title=name)
     spectrogram = save_picture(figure, output / "spectrogram.png")
     return [(confusion, "what is taken for what"), (spectrogram, "one clip as the classifiers see it")]
-
-
-def load_samples(manifest: Manifest, store: FeatureStore, clip: int) -> NDArray[np.float32]:
-    """The waveform `(samples,)` float32 of a clip of a store, at its recipe's rate."""
-    row, recipe = manifest.rows(clip, clip + 1)[0], store.recipe
-    longest_s = recipe.n_samples / recipe.spec.sample_rate
-    clips = load_clips(
-        manifest.open(row.path),
-        [Span(row.start_s, longest_s if row.duration_s is None else min(longest_s, row.duration_s))],
-        sample_rate=recipe.spec.sample_rate,
-        channel=recipe.clip.channel,
-        resample=recipe.clip.resample,
-        n_samples=recipe.n_samples,
-    )
-    return next(clips).samples
 
 
 def _replace(path: Path) -> Path:

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fastspec.audio import Span, load_clips
+from fastspec.corpus import ClipRow
+from fastspec.corpus.folder import Files
 from fastspec.errors import SamplesError
 from fastspec.frontend import FrontEnd
 from fastspec.learn.pooling import Pooling, pool_features
+from fastspec.pipeline import load_rows
 from fastspec.presets import preset
 from fastspec.spec import FeatureSpec, Recipe
 
@@ -76,17 +78,8 @@ class FeatureTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return padded, [min(len(waveform), padded.shape[1]) for waveform in waveforms]
 
     def _read(self, path: Path) -> NDArray[np.float32]:
-        recipe = self.recipe_
-        clip = next(
-            load_clips(
-                path,
-                [Span(0.0, recipe.n_samples / recipe.spec.sample_rate)],
-                sample_rate=recipe.spec.sample_rate,
-                channel=recipe.clip.channel,
-                resample=recipe.clip.resample,
-                n_samples=recipe.n_samples,
-            )
-        )
+        row = ClipRow(str(path), None, None, None, 0.0, None)
+        clip = next(load_rows([row], recordings=Files(Path()), recipe=self.recipe_))
         if not clip.usable:
             raise SamplesError(f"{path} is {clip.info.status}: {clip.info.reason}; leave it out, or use featurize, whose ledger notes it")
         return clip.samples

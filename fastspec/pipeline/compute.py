@@ -1,6 +1,6 @@
 """One partition's work: groups of clips are decoded, then computed in one call that holds no lock."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby, islice
 from pathlib import Path
@@ -61,7 +61,7 @@ def compute_rows(
     features = np.empty((len(rows), *recipe.shape), np.float32)
     valid_frames = np.zeros(len(rows), np.int32)
     infos: list[dict[str, Any]] = []
-    clips = _load(rows, recordings, recipe)
+    clips = load_rows(rows, recordings=recordings, recipe=recipe)
     while group := list(islice(clips, group_clips(recipe))):
         start, stop = len(infos), len(infos) + len(group)
         infos += _compute_group(group, recipe, front, features[start:stop], valid_frames[start:stop])
@@ -70,8 +70,8 @@ def compute_rows(
     return FeatureBatch(ledger, features, valid_frames)
 
 
-def _load(rows: Sequence[ClipRow], recordings: Recordings, recipe: Recipe) -> Iterator[LoadedClip]:
-    """The clips of rows in their order; a recording is opened once for all its rows."""
+def load_rows(rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe) -> Iterator[LoadedClip]:
+    """The waveforms of rows in their order, at the recipe's rate; a recording is opened once for all its rows. None raises."""
     longest_s = recipe.n_samples / recipe.spec.sample_rate
     for path, group in groupby(rows, key=lambda row: row.path):
         spans = [Span(row.start_s, longest_s if row.duration_s is None else min(longest_s, row.duration_s)) for row in group]
