@@ -14,7 +14,9 @@ from fastspec.spec import FeatureSpec, MelScale
 
 Float64 = NDArray[np.float64]
 
-_COSINE_SUMS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08), "rectangular": (1.0,)}
+_COSINE_SUMS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08), "rectangular": (1.0,), "povey": (0.5, 0.5)}
+_POVEY_POWER = 0.85  # Kaldi, src/feat/feature-window.cc
+_GAUSSIAN_STD = 0.4  # of half the window
 
 # Slaney's Auditory Toolbox: linear up to 1 kHz (15 mels), then a factor of 6.4 in 27 mels.
 _SLANEY_HZ_PER_MEL = 200 / 3
@@ -40,15 +42,22 @@ class BandedBank(NamedTuple):
 
 
 def window(name: str, length: int, *, periodic: bool) -> Float64:
-    """The window of that name, `(length,)` float64: a sum of cosines of period `length`, or `length - 1` when symmetric.
+    """The window of that name, `(length,)` float64, over one period of `length` samples, or `length - 1` when symmetric.
+
+    All but the Gaussian, exp(-(x / 0.4)^2 / 2) for x from -1 to 1, are sums of cosines; Kaldi's "povey" is Hann's to the power 0.85.
 
     >>> window("hann", 4, periodic=True).round(15).tolist()
     [0.0, 0.5, 1.0, 0.5]
     """
     if length == 1:
         return np.ones(1)
-    phase = 2 * np.pi * np.arange(length) / (length if periodic else length - 1)
-    total = sum(a * (-1) ** k * np.cos(k * phase) for k, a in enumerate(_COSINE_SUMS[name]))
+    position = np.arange(length) / (length if periodic else length - 1)
+    if name == "gaussian":
+        return np.asarray(np.exp(-0.5 * ((2 * position - 1) / _GAUSSIAN_STD) ** 2))
+    total = sum(a * (-1) ** k * np.cos(2 * np.pi * k * position) for k, a in enumerate(_COSINE_SUMS[name]))
+    if name == "povey":
+        # Rounding leaves the ends just below zero, which has no such power.
+        return np.asarray(np.maximum(total, 0.0) ** _POVEY_POWER)
     return np.asarray(total, np.float64)
 
 
@@ -85,16 +94,23 @@ def mel_edges_hz(spec: FeatureSpec) -> Float64:
 
 
 def mel_matrix(spec: FeatureSpec) -> Float64:
-    """The dense `(bands, bins)` float64 mel bank: triangles linear in Hz.
+    """The dense `(bands, bins)` float64 mel bank: band m rises from edge m to edge m + 1 and falls to edge m + 2.
 
-    Band m rises from edge m to edge m + 1 and falls to edge m + 2; Slaney's norm multiplies it by 2 / (edge m + 2 - edge m).
-    Source: librosa 0.11 `filters.mel`; torchaudio 2.11 `functional.melscale_fbanks`.
+    Its sides are straight over frequency (librosa 0.11 `filters.mel`, torchaudio 2.11 `functional.melscale_fbanks`), over the mel scale
+    (torchaudio 2.11 `compliance.kaldi.get_mel_banks`), or over frequency and both as wide as the left one (SpeechBrain 1.1
+    `processing.features.Filterbank`). Slaney's norm multiplies by 2 / (edge m + 2 - edge m). No edge lies beyond the first or
+    the last bin, so they weigh nothing: a bank "without DC" or "without Nyquist" is the same bank.
     """
     edges = mel_edges_hz(spec)
-    bins = np.arange(spec.n_fft // 2 + 1) * (spec.sample_rate / spec.n_fft)
-    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
-    matrix = np.maximum(0.0, np.minimum(rising, falling))
+    bins: Float64 = np.arange(spec.n_fft // 2 + 1, dtype=np.float64) * (spec.sample_rate / spec.n_fft)
+    if spec.mel_triangles == "mel":
+        corners, places = hz_to_mel(edges, spec.mel_scale), hz_to_mel(bins, spec.mel_scale)
+    else:
+        corners, places = edges, bins
+    widths = np.diff(corners)[:, None]
+    rise, fall = widths[:-1], widths[:-1] if spec.mel_triangles == "symmetric" else widths[1:]
+    peaks = corners[1:-1, None]
+    matrix: Float64 = np.maximum(0.0, 1 + np.minimum((places - peaks) / rise, (peaks - places) / fall))
     if spec.mel_norm == "slaney":
         matrix *= (2 / (edges[2:] - edges[:-2]))[:, None]
     return matrix

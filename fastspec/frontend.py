@@ -11,7 +11,9 @@ from fastspec.audio import change_rate
 from fastspec.errors import SamplesError
 from fastspec.filters import bank, window
 from fastspec.kernels import fft
+from fastspec.kernels.clipwise import normalize_bands
 from fastspec.kernels.extract import Plan, Scratch, extract, find_covered, scratch_sizes
+from fastspec.kernels.framing import condition_clips
 from fastspec.kernels.simd import Lanes, host_lanes, host_processor, make_lanes
 from fastspec.presets import preset
 from fastspec.spec import FeatureSpec, Recipe
@@ -64,7 +66,7 @@ class FrontEnd:
         A clip's features are the same bits alone and in any batch. `out`, if given, is written and returned; it must be a
         C-contiguous float32 array of that shape.
         """
-        clips = _as_float32(samples)
+        clips = self._condition(_as_float32(samples))
         n_clips, n_samples = clips.shape
         shape = (n_clips, *self.spec.shape(n_samples))
         if out is None:
@@ -74,7 +76,19 @@ class FrontEnd:
         sizes = n_clips, n_samples, shape[1]
         if not extract(_frozen(clips), *sizes, self._plan, self._scratch(), _NONE_COVERED, out.reshape(-1)):
             self._extract_around_nonfinite(clips, sizes, out)
+        if self.spec.normalize == "per_band":
+            normalize_bands(out.reshape(-1), *shape, np.empty(2 * shape[2]))
         return out
+
+    def _condition(self, clips: Float32) -> Float32:
+        """Clips after what is done to a whole clip before it is padded."""
+        s = self.spec
+        preemphasis = s.preemphasis if s.preemphasis_mode == "signal" else 0.0
+        if s.remove_dc != "clip" and not preemphasis:
+            return clips
+        conditioned = np.empty_like(clips)
+        condition_clips(_frozen(clips), *clips.shape, s.remove_dc == "clip", np.float32(preemphasis), conditioned.reshape(-1))
+        return conditioned
 
     def _extract_around_nonfinite(self, clips: Float32, sizes: tuple[int, int, int], out: Float32) -> None:
         """Compute with zeros in place of NaN and infinity, then erase the frames that saw one, before any maximum is taken."""
@@ -129,13 +143,20 @@ def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
     length, passes = spec.window_length, fft.radices(spec.n_fft // 2 if packed else spec.n_fft)
     filters = bank(spec)
     # Unpacking leaves four times the power: half the window is an exact remedy.
-    shape = window(spec.window, length, periodic=spec.periodic) * (0.5 if packed else 1.0)
+    shape = window(spec.window, length, periodic=spec.periodic) * spec.sample_scale * (0.5 if packed else 1.0)
+    preemphasis = spec.preemphasis if spec.preemphasis_mode == "frame" else 0.0
+    # Normalisation is part of the logarithm's scale; a floor below the maximum scales with it.
+    mean, std = (spec.norm_mean, spec.norm_std) if spec.normalize == "fixed" else (0.0, 1.0)
     return Plan(
         lanes=lanes,
         packed=packed,
         hop_length=spec.hop_length,
-        offset=(spec.n_fft - length) // 2 - (spec.n_fft // 2 if spec.center else 0),
-        reflect=spec.pad_mode == "reflect",
+        offset=spec.first_sample,
+        mirrored=spec.pad_mode != "constant",
+        mirrored_edge=int(spec.pad_mode == "symmetric"),
+        conditioned=spec.remove_dc == "frame" or preemphasis > 0,
+        frame_mean=spec.remove_dc == "frame",
+        preemphasis=np.float32(preemphasis),
         window=_frozen(shape.astype(np.float32)),
         order=_frozen(fft.reversed_order(passes)),
         passes=_frozen(np.array(passes, np.int64)),
@@ -149,9 +170,10 @@ def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
         logarithmic=spec.log != "none",
         add_floor=spec.log_floor_mode == "add",
         floor=np.float32(spec.log_floor),
-        log_scale=np.float32(_LOG_SCALES[spec.log]),
+        scale=np.float32(_LOG_SCALES[spec.log] / std),
+        shift=np.float32(-mean / std),
         lifted=spec.top_db is not None,
-        depth=np.float32(spec.top_db or 0.0),
+        depth=np.float32((spec.top_db or 0.0) * _LOG_SCALES[spec.log] / _LOG_SCALES["db"] / std),
     )
 
 

@@ -5,6 +5,58 @@ from typing import Any
 from fastspec.errors import SpecError, choices
 from fastspec.spec import ClipPolicy, FeatureSpec, Recipe
 
+_KALDI = FeatureSpec(
+    sample_rate=16000,
+    sample_scale=32768.0,
+    remove_dc="frame",
+    preemphasis=0.97,
+    n_fft=512,
+    win_length=400,
+    hop_length=160,
+    window="povey",
+    periodic=False,
+    frame_span="window",
+    center=False,
+    n_mels=80,
+    fmin=20.0,
+    mel_scale="htk",
+    mel_triangles="mel",
+    log="ln",
+    log_floor=2.0**-23,  # float32's epsilon
+)
+_WHISPER = FeatureSpec(
+    sample_rate=16000,
+    n_fft=400,
+    hop_length=160,
+    drop_last_frame=True,
+    n_mels=80,
+    fmax=8000.0,
+    mel_scale="slaney",
+    mel_norm="slaney",
+    log="log10",
+    top_db=80.0,
+    normalize="fixed",
+    norm_mean=-4.0,
+    norm_std=4.0,
+)
+_VGGISH = FeatureSpec(
+    sample_rate=16000,
+    n_fft=512,
+    win_length=400,
+    hop_length=160,
+    frame_span="window",
+    center=False,
+    power=1.0,
+    n_mels=64,
+    fmin=125.0,
+    fmax=7500.0,
+    mel_scale="htk",
+    mel_triangles="mel",
+    log="ln",
+    log_floor=0.01,
+    log_floor_mode="add",
+)
+
 PRESETS: dict[str, Recipe] = {
     # librosa.power_to_db(librosa.feature.melspectrogram(y, sr=22050)), librosa/feature/spectral.py and core/spectrum.py
     "librosa": Recipe(
@@ -40,6 +92,113 @@ PRESETS: dict[str, Recipe] = {
         ),
         clip=ClipPolicy(channel="mean", resample="HQ"),
     ),
+    # Kaldi's compute-fbank-feats with its defaults but 80 bands and no dither, src/feat/feature-window.h and mel-computations.cc: samples
+    # in the range of 16 bits, snip_edges, the first channel of several
+    "kaldi": Recipe(spec=_KALDI, clip=ClipPolicy(channel="left")),
+    # lhotse 1.33 Fbank(), features/kaldi/extractors.py: Kaldi's on samples of -1 … 1, snip_edges off, high_freq -400, first channel
+    "lhotse": Recipe(
+        spec=_KALDI.replace(sample_scale=1.0, center=True, center_on="half_hop", pad_mode="symmetric", fmax=7600.0),
+        clip=ClipPolicy(channel="left"),
+    ),
+    # transformers 5.23 WhisperFeatureExtractor() and openai/whisper whisper/audio.py: 8 decades below the maximum, then (x + 4) / 4
+    "whisper": Recipe(spec=_WHISPER, clip=ClipPolicy(clip_s=30.0)),
+    "whisper-v3": Recipe(spec=_WHISPER.replace(n_mels=128), clip=ClipPolicy(clip_s=30.0)),
+    # transformers 5.23 ASTFeatureExtractor(): Kaldi's on samples of -1 … 1 with a Hann window; 1024 frames, those that are missing 0 before
+    # the normalisation by AudioSet's mean and twice its standard deviation
+    "ast": Recipe(
+        spec=_KALDI.replace(
+            sample_scale=1.0,
+            window="hann",
+            n_mels=128,
+            allow_empty_bands=True,
+            normalize="fixed",
+            norm_mean=-4.2677393,
+            norm_std=2 * 4.5689974,
+        ),
+        clip=ClipPolicy(clip_s=10.255, pad="frames"),
+    ),
+    # tensorflow/models research/audioset/vggish: mel_features.py and vggish_params.py. The clip is one patch of 96 frames, which spans
+    # 95 hops and a window; VGGish cuts patches every 0.96 s and leaves out what remains
+    "vggish": Recipe(spec=_VGGISH, clip=ClipPolicy(clip_s=0.975)),
+    # tensorflow/models research/audioset/yamnet: params.py and features.py. A patch as VGGish's, every 0.48 s, the last padded with zeros
+    "yamnet": Recipe(spec=_VGGISH.replace(log_floor=0.001), clip=ClipPolicy(clip_s=0.975)),
+    # nemo_toolkit 3.0 AudioToMelSpectrogramPreprocessor(window_size=0.025, features=80), asr/parts/preprocessing/features.py, in evaluation
+    # (no dither). Its masked last frame and its padding to a multiple of 16 frames are not part of the features
+    "nemo": Recipe(
+        spec=FeatureSpec(
+            sample_rate=16000,
+            preemphasis=0.97,
+            preemphasis_mode="signal",
+            n_fft=512,
+            win_length=400,
+            hop_length=160,
+            periodic=False,
+            drop_last_frame=True,
+            pad_mode="constant",
+            n_mels=80,
+            mel_scale="slaney",
+            mel_norm="slaney",
+            log="ln",
+            log_floor=2.0**-24,
+            log_floor_mode="add",
+            normalize="per_band",
+        ),
+        clip=ClipPolicy(pad="frames"),
+    ),
+    # microsoft/unilm beats/BEATs.py: torchaudio's Kaldi fbank of 2^15 times the samples, normalised by twice the standard deviation
+    "beats": Recipe(
+        spec=_KALDI.replace(n_mels=128, allow_empty_bands=True, normalize="fixed", norm_mean=15.41663, norm_std=2 * 6.55582),
+    ),
+    # speechbrain 1.1 lobes.features.Fbank(n_mels=80), as ECAPA-TDNN is trained; processing/features.py
+    "speechbrain": Recipe(
+        spec=FeatureSpec(
+            sample_rate=16000,
+            n_fft=400,
+            hop_length=160,
+            window="hamming",
+            pad_mode="constant",
+            n_mels=80,
+            mel_scale="htk",
+            mel_triangles="symmetric",
+            log="db",
+            top_db=80.0,
+        ),
+    ),
+    # espnet 202511 DefaultFrontend(), espnet2/asr/frontend/default.py and layers/log_mel.py: first channel, frames of padding 0
+    "espnet": Recipe(
+        spec=FeatureSpec(sample_rate=16000, n_fft=512, hop_length=128, n_mels=80, mel_scale="slaney", mel_norm="slaney", log="ln"),
+        clip=ClipPolicy(channel="left", pad="frames"),
+    ),
+    # panns_inference 0.1.1 Cnn14, models.py and inference.py, on torchlibrosa 0.1 stft.py
+    "panns": Recipe(
+        spec=FeatureSpec(
+            sample_rate=32000,
+            n_fft=1024,
+            hop_length=320,
+            n_mels=64,
+            fmin=50.0,
+            fmax=14000.0,
+            mel_scale="slaney",
+            mel_norm="slaney",
+            log="db",
+        ),
+    ),
+    # transformers 5.23 ClapFeatureExtractor(truncation="rand_trunc", frequency_min=50): 10 s, shorter clips repeated as often as they fit.
+    # Of longer ones it cuts 10 s at random, this one the first
+    "clap": Recipe(
+        spec=FeatureSpec(
+            sample_rate=48000,
+            n_fft=1024,
+            hop_length=480,
+            n_mels=64,
+            fmin=50.0,
+            fmax=14000.0,
+            mel_scale="slaney",
+            mel_norm="slaney",
+            log="db",
+        ),
+        clip=ClipPolicy(clip_s=10.0, pad="repeat"),
+    ),
 }
 
 
@@ -51,9 +210,9 @@ def preset(name: str, **changes: Any) -> Recipe:
 
     >>> preset("librosa", n_mels=64, clip_s=3.0).shape
     (130, 64)
-    >>> preset("librozza")
+    >>> preset("librozza")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    fastspec.errors.SpecError: unknown preset 'librozza'; known are: librosa, torchaudio (did you mean 'librosa'?)
+    fastspec.errors.SpecError: unknown preset 'librozza'; known are: ast, beats, ... (did you mean 'librosa'?)
     """
     if name not in PRESETS:
         raise SpecError(f"unknown preset {name!r}; {choices(name, PRESETS)}")

@@ -26,7 +26,9 @@ def clips():
     return np.random.default_rng(3).standard_normal((5, 4321)).astype(np.float32)
 
 
-def test_clip__has_the_same_bits_alone_and_in_any_batch(front, clips):
+@pytest.mark.parametrize("spec", [SPEC, preset("kaldi").spec, preset("nemo").spec, SPEC.replace(remove_dc="clip")])
+def test_clip__has_the_same_bits_alone_and_in_any_batch(spec, clips):
+    front = FrontEnd(spec)
     whole = front.batch(clips)
     for i, clip in enumerate(clips):
         assert front(clip).tobytes() == whole[i].tobytes()
@@ -84,6 +86,26 @@ def test_nonfinite_sample__makes_exactly_the_frames_that_see_it_nan(front, clips
     assert np.isnan(ours[2][sees]).all()
     np.testing.assert_array_equal(ours[2][~sees], clean[2][~sees])
     np.testing.assert_array_equal(np.delete(ours, 2, axis=0), np.delete(clean, 2, axis=0))
+
+
+def test_nonfinite_sample__spoils_the_next_one_where_the_signal_is_pre_emphasised(clips):
+    front = FrontEnd(SPEC.replace(preemphasis=0.97, preemphasis_mode="signal", remove_dc="clip", center=False, frame_span="window"))
+    broken = clips[:1].copy()
+    broken[0, 1599] = np.nan
+    lost = np.isnan(front(broken[0])).all(axis=1)
+    starts = np.arange(len(lost)) * SPEC.hop_length
+    np.testing.assert_array_equal(lost, (starts <= 1600) & (starts + 400 > 1599))
+
+
+def test_nonfinite_sample__stays_out_of_band_statistics(clips):
+    front = FrontEnd(SPEC.replace(normalize="per_band"))
+    broken = clips[:1].copy()
+    broken[0, 2000] = np.inf
+    ours = front.batch(broken)[0]
+    seen = np.isnan(ours).all(axis=1)
+    assert 0 < seen.sum() < len(ours)
+    np.testing.assert_allclose(ours[~seen].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(ours[~seen].std(axis=0, ddof=1), 1, atol=1e-4)
 
 
 def test_nonfinite_sample__stays_out_of_the_clip_maximum():

@@ -331,3 +331,42 @@ def test_corpus_that_cannot_be_decoded__has_no_clip_length(tmp_path):
     with pytest.raises(CorpusError, match=r"none of 1 sampled recordings.*a\.wav"):
         featurize(read_corpus(tmp_path), tmp_path / "s.zarr", recipe=preset("librosa"))
     assert not (tmp_path / "s.zarr").exists()
+
+
+@pytest.fixture
+def short_clip(tmp_path):
+    """A corpus of one recording of 0.3 s at 16 kHz, and its samples."""
+    write_noise(tmp_path / "corpus" / "a" / "short.wav", seconds=0.3)
+    return read_corpus(tmp_path / "corpus"), soundfile.read(tmp_path / "corpus" / "a" / "short.wav", dtype="float32")[0]
+
+
+def features_of(manifest, recipe):
+    (batch,) = stream_features(manifest, recipe, workers=1)
+    return batch.features[0], batch.valid_frames[0]
+
+
+def test_clip_padded_by_frames__has_its_own_features_and_then_zeros(short_clip):
+    manifest, samples = short_clip
+    recipe = preset("nemo", clip_s=1.0)
+    ours, valid = features_of(manifest, recipe)
+    assert (ours.shape, valid) == ((100, 80), 30)
+    np.testing.assert_array_equal(ours[:30], FrontEnd(recipe)(samples))
+    assert (ours[30:] == 0).all()
+
+
+def test_ast_preset__pads_to_1024_frames_with_what_its_reference_pads_with(short_clip):
+    manifest, samples = short_clip
+    with np.load(Path(__file__).with_name("golden") / "ast.npz") as golden:
+        padding = golden["noise_features"][-1, 0]
+    ours, valid = features_of(manifest, preset("ast"))
+    assert (ours.shape, valid) == ((1024, 128), 28)
+    np.testing.assert_array_equal(ours[:28], FrontEnd(preset("ast"))(samples))
+    np.testing.assert_allclose(ours[28:], padding, rtol=1e-6)
+
+
+def test_clip_padded_by_repetition__comes_as_often_as_it_fits_and_then_zeros(short_clip):
+    manifest, samples = short_clip
+    recipe = preset("torchaudio", clip_s=1.0, pad="repeat")
+    ours, _ = features_of(manifest, recipe)
+    repeated = np.concatenate([samples, samples, samples, np.zeros(1600, np.float32)])
+    np.testing.assert_array_equal(ours, FrontEnd(recipe)(repeated))

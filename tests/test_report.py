@@ -140,6 +140,11 @@ def test_colours__span_at_most_80_db_below_the_maximum():
     assert spectrogram(features).axes[1].images[0].get_clim() == (-60.0, 20.0)
 
 
+def test_fixed_normalisation__is_undone_before_features_are_shown():
+    spec = FeatureSpec(log="log10", normalize="fixed", norm_mean=-4.0, norm_std=4.0)
+    np.testing.assert_allclose(decibels(np.float32([[1.0, 0.5]]), spec), [[0.0, -20.0]], atol=1e-5)
+
+
 @pytest.mark.parametrize("value", [np.nan, -10.0])
 def test_clip_without_contrast__is_drawn_all_the_same(tmp_path, value):
     figure = spectrogram(np.full((9, 40), value, np.float32), samples=np.zeros(16000, np.float32))

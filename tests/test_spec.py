@@ -25,10 +25,19 @@ from fastspec.spec import ClipPolicy, FeatureSpec, Recipe, parse_field
         ({"fmin": float("nan")}, "finite"),
         ({"window": "hannn"}, "did you mean 'hann'"),
         ({"mel_norm": "area"}, "known are: slaney"),
-        ({"top_db": 80.0}, "needs log 'db'"),
+        ({"top_db": 80.0, "log": "none"}, "needs a logarithm"),
         ({"top_db": -1.0, "log": "db"}, "0 or more"),
         ({"log_floor": 0.0}, "log_floor is 0.0"),
         ({"sample_rate": 0}, "sample_rate is 0"),
+        ({"sample_scale": 2.0}, "sample_scale is 2.0; give 1.0, or 32768.0"),
+        ({"dither": 1.0}, "dither is 1.0; give 0.0"),
+        ({"preemphasis": 1.5}, "preemphasis is 1.5; give 0 to 1"),
+        ({"remove_dc": "mean"}, "known are: clip, frame, none"),
+        ({"center_on": "half_hop", "center": False}, "give center True"),
+        ({"pad_mode": "reflected"}, "did you mean 'reflect'"),
+        ({"mel_triangles": "bark"}, "known are: hz, mel, symmetric"),
+        ({"norm_std": 0.0}, "norm_std is 0.0"),
+        ({"norm_mean": 1e9}, "norm_mean is 1000000000.0"),
     ],
 )
 def test_impossible_setting__is_refused_by_name(fields, words):
@@ -61,11 +70,13 @@ def test_digest__covers_every_field():
         "sample_rate": 8000, "n_fft": 400, "win_length": 400, "hop_length": 100, "window": "hamming", "periodic": False, "center": False,
         "pad_mode": "constant", "power": 1.0, "features": "stft", "n_mels": 40, "fmin": 20.0, "fmax": 4000.0, "mel_scale": "slaney",
         "mel_norm": "slaney", "allow_empty_bands": True, "log": "db", "log_floor": 1e-5, "log_floor_mode": "add", "clip_s": 2.0,
-        "channel": "left", "resample": "VHQ",
+        "channel": "left", "resample": "VHQ", "pad": "repeat", "sample_scale": 32768.0, "remove_dc": "frame", "preemphasis": 0.97,
+        "preemphasis_mode": "signal", "frame_span": "window", "center_on": "half_hop", "drop_last_frame": True, "mel_triangles": "mel",
+        "normalize": "fixed", "norm_mean": 1.0, "norm_std": 2.0, "top_db": 80.0,
     }  # fmt: skip
     digests = {base.replace(**{name: value}).digest() for name, value in changes.items()}
     assert len(digests | {base.digest()}) == len(changes) + 1
-    assert set(changes) | {"top_db"} == {name for table in base.to_dict().values() for name in table}
+    assert set(changes) | {"dither"} == {name for table in base.to_dict().values() for name in table}
 
 
 def test_whole_number_for_a_float__gives_the_same_digest():
@@ -103,3 +114,12 @@ def test_n_frames__is_the_count_that_librosa_and_kaldi_give():
     assert [FeatureSpec(n_fft=400, hop_length=160).n_frames(n) for n in (0, 1, 159, 160, 16000)] == [0, 1, 1, 2, 101]
     uncentred = FeatureSpec(n_fft=400, hop_length=160, center=False)
     assert [uncentred.n_frames(n) for n in (399, 400, 559, 560)] == [0, 1, 1, 2]
+
+
+def test_n_frames__is_the_count_of_kaldi_whisper_and_tensorflow():
+    snipped = FeatureSpec(n_fft=512, win_length=400, frame_span="window", center=False)
+    assert [snipped.n_frames(n) for n in (399, 400, 559, 560, 15600)] == [0, 1, 1, 2, 96]
+    whole = snipped.replace(center=True, center_on="half_hop")
+    assert [whole.n_frames(n) for n in (1, 79, 80, 239, 240, 16000)] == [0, 0, 1, 1, 2, 100]
+    whisper = FeatureSpec(n_fft=400, drop_last_frame=True)
+    assert [whisper.n_frames(n) for n in (1, 159, 160, 480000)] == [0, 0, 1, 3000]

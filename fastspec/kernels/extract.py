@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastspec.kernels.clipwise import erase_frames, lift_to_floor
 from fastspec.kernels.fft import plain_power, transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, take_roots, write_frames
-from fastspec.kernels.framing import all_finite, copy_row, load_points
+from fastspec.kernels.framing import all_finite, condition_row, copy_row, load_points
 from fastspec.kernels.jit import entry, inline
 from fastspec.kernels.simd import Lanes
 
@@ -23,8 +23,12 @@ class Plan(NamedTuple):
     packed: bool  # n_fft is even: two samples make one complex point
     hop_length: int
     offset: int  # the first sample under frame 0's window; negative where frames are centred
-    reflect: bool
-    window: NDArray[np.float32]  # (window,), halved when packed
+    mirrored: bool  # the clip stands beyond its ends, reversed; else zeros
+    mirrored_edge: int  # 1 where its outermost sample comes twice, else 0
+    conditioned: bool  # each frame by itself, by the next two
+    frame_mean: bool  # is removed
+    preemphasis: np.float32  # of each frame
+    window: NDArray[np.float32]  # (window,), times the sample scale, halved when packed
     order: NDArray[np.int64]  # (points,)
     passes: NDArray[np.int64]
     factors: NDArray[np.float32]
@@ -37,7 +41,8 @@ class Plan(NamedTuple):
     logarithmic: bool
     add_floor: bool
     floor: np.float32
-    log_scale: np.float32  # of the base-2 logarithm
+    scale: np.float32  # of the base-2 logarithm, or of the bands where there is none
+    shift: np.float32  # added after that
     lifted: bool  # to at least the clip's maximum minus depth
     depth: np.float32
 
@@ -83,11 +88,13 @@ def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at):
     for t in range(0, n_frames, w):
         start, count = t * hop + plan.offset, min(w, n_frames - t)
         source, first, stride = samples, clip + start, hop
-        if count < w or start < 0 or start + (w - 1) * hop + length > n_samples:
+        if plan.conditioned or count < w or start < 0 or start + (w - 1) * hop + length > n_samples:
             for lane in range(w):
                 # Lanes past the last frame repeat it: they cost nothing and are dropped below.
                 begin, row = start + min(lane, count - 1) * hop, lane * length
-                copy_row(lanes, samples, clip, n_samples, begin, plan.reflect, scratch.rows, row, length)
+                copy_row(lanes, samples, clip, n_samples, begin, plan.mirrored, plan.mirrored_edge, scratch.rows, row, length)
+                if plan.conditioned:
+                    condition_row(lanes, scratch.rows, row, length, plan.frame_mean, plan.preemphasis)
             source, first, stride = scratch.rows, 0, length
         _compute_block(plan, scratch, source, first, stride)
         if count == w:
@@ -114,7 +121,7 @@ def extract(samples, n_clips, n_samples, n_frames, plan, scratch, covered, out) 
         if len(covered) > 0:
             erase_frames(out, at, n_frames, n_bands, covered, c * n_frames)
         if plan.lifted:
-            lift_to_floor(out, at, at + n_frames * n_bands, plan.depth)
+            lift_to_floor(plan.lanes, out, at, at + n_frames * n_bands, plan.depth, scratch.points)
     return finite
 
 
@@ -124,6 +131,7 @@ def find_covered(nonfinite, n_clips, n_samples, n_frames, plan, row, covered) ->
     length = len(plan.window)
     for c in range(n_clips):
         for t in range(n_frames):
-            copy_row(plan.lanes, nonfinite, c * n_samples, n_samples, t * plan.hop_length + plan.offset, plan.reflect, row, 0, length)
+            start = t * plan.hop_length + plan.offset
+            copy_row(plan.lanes, nonfinite, c * n_samples, n_samples, start, plan.mirrored, plan.mirrored_edge, row, 0, length)
             for i in range(length):
                 covered[c * n_frames + t] |= row[i] > 0

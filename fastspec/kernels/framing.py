@@ -1,31 +1,35 @@
 """Frames into lanes: W frames at once are windowed and stored as the points that the FFT starts from.
 
 Frame t covers the samples from `t * hop_length + offset`. Where a block of W frames lies inside the clip it is read in place; at the
-edges its frames are first copied into rows of their own, with what stands beyond the clip filled in.
+edges its frames are first copied into rows of their own, with what stands beyond the clip filled in. Frames that lose their mean or
+are pre-emphasised are all copied: that is done along a row, where neighbouring samples are one vector.
 """
 
 import numpy as np
 
-from fastspec.kernels.jit import inline, kernel
+from fastspec.kernels.jit import entry, inline, kernel
 from fastspec.kernels.simd import Lanes, gather, lane_sum, load, load_splat, load_tile, splat, store
 
 
 @inline
-def _reflected(i, n):
-    """The index inside a clip of n samples that position i beyond it mirrors, again and again, as `numpy.pad` does."""
-    i, period = abs(i), 2 * (n - 1)
-    if i > period:  # rare, and a division is slow
+def _mirrored(i, n, edge):
+    """The index inside a clip of n samples that position i beyond it mirrors, again and again, as `numpy.pad` does.
+
+    `edge` is 1 where the outermost sample is its own mirror image ("symmetric"), 0 where it stands alone ("reflect").
+    """
+    i, period = max(i, -i - edge), 2 * (n - 1 + edge)
+    if i >= period:  # rare, and a division is slow
         i = i % period if period > 0 else 0
-    return min(i, period - i)
+    return min(i, max(period - edge - i, 0))
 
 
 @kernel
-def copy_row(lanes: Lanes, samples, clip, n_samples, start, reflect, rows, row, length):
+def copy_row(lanes: Lanes, samples, clip, n_samples, start, mirrored, edge, rows, row, length):
     """`rows[row : row + length]` = the samples from `start` of the clip that begins at `clip`, padded beyond its ends."""
     before = min(max(-start, 0), length)
     inside = min(max(n_samples - start, before), length)
     for i in range(before):
-        rows[row + i] = samples[clip + _reflected(start + i, n_samples)] if reflect else np.float32(0)
+        rows[row + i] = samples[clip + _mirrored(start + i, n_samples, edge)] if mirrored else np.float32(0)
     i = before
     while i + len(lanes) <= inside:
         store(rows, row + i, load(lanes, samples, clip + start + i))
@@ -33,7 +37,59 @@ def copy_row(lanes: Lanes, samples, clip, n_samples, start, reflect, rows, row, 
     for k in range(i, inside):
         rows[row + k] = samples[clip + start + k]
     for i in range(inside, length):
-        rows[row + i] = samples[clip + _reflected(start + i, n_samples)] if reflect else np.float32(0)
+        rows[row + i] = samples[clip + _mirrored(start + i, n_samples, edge)] if mirrored else np.float32(0)
+
+
+@inline
+def _row_mean(lanes, rows, row, length, less):
+    """The mean of a row from which `less` is subtracted first."""
+    w, each, rest = len(lanes), splat(lanes, less), np.float32(0)
+    a = b = splat(lanes, np.float32(0))  # two sums, neither of which waits for the other
+    for i in range(0, length - 2 * w + 1, 2 * w):
+        a, b = a + (load(lanes, rows, row + i) - each), b + (load(lanes, rows, row + i + w) - each)
+    for i in range(length // (2 * w) * 2 * w, length):
+        rest += rows[row + i] - less
+    return (lane_sum(a + b) + rest) / np.float32(length)
+
+
+@kernel
+def condition_row(lanes: Lanes, rows, row, length, remove_mean, preemphasis):
+    """A frame without its mean and pre-emphasised, in place: y[i] = x[i] - a x[i - 1], where x[-1] is x[0]."""
+    w, kept = len(lanes), np.float32(1) - preemphasis
+    mean, shift = np.float32(0), np.float32(0)
+    if remove_mean:
+        # In two parts: one float32 cannot hold the mean closely enough for a large offset to leave the lowest bins.
+        mean = _row_mean(lanes, rows, row, length, np.float32(0))
+        shift = _row_mean(lanes, rows, row, length, mean) * kept
+    means, shifts, factor = splat(lanes, mean), splat(lanes, shift), splat(lanes, preemphasis)
+    i = length  # from the end, so that x[i - 1] is read before it is written
+    while i > w:
+        i -= w
+        x, before = load(lanes, rows, row + i) - means, load(lanes, rows, row + i - 1) - means
+        store(rows, row + i, x - before * factor - shifts)
+    for k in range(i - 1, 0, -1):
+        rows[row + k] = (rows[row + k] - mean) - (rows[row + k - 1] - mean) * preemphasis - shift
+    rows[row] = (rows[row] - mean) * kept - shift
+
+
+@entry
+def condition_clips(samples, n_clips, n_samples, remove_mean, preemphasis, out) -> None:
+    """Clips without their means and pre-emphasised: y[i] = x[i] - a x[i - 1], and y[0] = x[0].
+
+    samples, out: `(clips * samples,)` float32. Samples that are NaN or infinite stay out of the mean; what is computed from one is NaN.
+    """
+    for c in range(n_clips):
+        at, mean = c * n_samples, np.float32(0)
+        if remove_mean:
+            total, count = 0.0, 0
+            for i in range(at, at + n_samples):
+                if samples[i] * np.float32(0) == 0:
+                    total += samples[i]
+                    count += 1
+            mean = np.float32(total / max(count, 1))
+        out[at] = samples[at] - mean
+        for i in range(at + 1, at + n_samples):
+            out[i] = (samples[i] - mean) - preemphasis * (samples[i - 1] - mean)
 
 
 @inline

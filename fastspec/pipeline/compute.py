@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastspec.audio import LoadedClip, Span, failed_clip, load_clips
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.frontend import FrontEnd
-from fastspec.spec import Recipe
+from fastspec.spec import FeatureSpec, Recipe
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
@@ -95,10 +95,13 @@ def _compute_group(
     group: list[LoadedClip], recipe: Recipe, front: FrontEnd, features: NDArray[np.float32], valid_frames: NDArray[np.int32]
 ) -> list[dict[str, Any]]:
     """Fill a group's features and valid frames; its columns of the ledger are returned."""
-    samples = np.zeros((len(group), recipe.n_samples), np.float32)
-    for row, clip in zip(samples, group, strict=True):
-        row[: len(clip.samples)] = clip.samples
-    front.batch(samples, features)
+    if recipe.clip.pad == "frames":
+        _compute_unpadded(group, recipe.spec, front, features)
+    else:
+        samples = np.zeros((len(group), recipe.n_samples), np.float32)
+        for row, clip in zip(samples, group, strict=True):
+            _fill(row, clip.samples, repeat=recipe.clip.pad == "repeat")
+        front.batch(samples, features)
     infos = []
     for i, clip in enumerate(group):
         info = asdict(clip.info)
@@ -111,6 +114,20 @@ def _compute_group(
             valid_frames[i] = 0
         infos.append(info)
     return infos
+
+
+def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, repeat: bool) -> None:
+    """Put a clip at the start of a row of zeros, or as often as it fits."""
+    copies = len(row) // len(samples) if repeat and len(samples) else 1
+    row[: copies * len(samples)] = np.tile(samples, copies)
+
+
+def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:
+    """Fill a group's features from each clip's own samples; the frames that are missing are 0, before a fixed normalisation."""
+    features[:] = -spec.norm_mean / spec.norm_std if spec.normalize == "fixed" else 0.0
+    for i, clip in enumerate(group):
+        if len(clip.samples):
+            front.batch(clip.samples[None], features[i : i + 1, : spec.n_frames(len(clip.samples))])
 
 
 def _ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _draw_features(figure: Figure, axes: Axes, features: Float32, spec: FeatureS
     finite = level[np.isfinite(level)]
     loudest = float(finite.max()) if finite.size else 0.0
     quietest = max(float(finite.min()), loudest - _RANGE_DB) if finite.size else -_RANGE_DB
-    first_s = 0.0 if spec.center else spec.n_fft / 2 / spec.sample_rate
+    first_s = (spec.first_sample + spec.window_length / 2) / spec.sample_rate
     hop_s = spec.hop_length / spec.sample_rate
     left, right = first_s - hop_s / 2, first_s + (len(level) - 0.5) * hop_s
     axes.set_facecolor("0.7")
@@ -101,18 +101,22 @@ def _draw_features(figure: Figure, axes: Axes, features: Float32, spec: FeatureS
     axes.set_ylabel(f"frequency ({'kHz' if in_khz else 'Hz'})", fontsize=9)
     axes.set_xlabel("time (s)", fontsize=9)
     bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=22)
-    bar.set_label("power (dB)", fontsize=9)
+    bar.set_label("standard deviations" if spec.normalize == "per_band" else "power (dB)", fontsize=9)
     soften(bar.ax)
     return left, right
 
 
 def decibels(features: Float32, spec: FeatureSpec) -> Float64:
-    """Features of any of a spec's scales as dB of power, in their shape; NaN stays NaN.
+    """Features of any of a spec's scales as dB of power, in their shape; NaN stays NaN, and so does a normalisation by band.
 
     >>> decibels(np.log(np.float32([[1.0, 0.1]])), FeatureSpec(log="ln", power=1.0)).round(3).tolist()
     [[0.0, -20.0]]
     """
     level = np.asarray(features, np.float64)
+    if spec.normalize == "per_band":
+        return level
+    if spec.normalize == "fixed":
+        level = level * spec.norm_std + spec.norm_mean
     scaled = 10 * np.log10(np.maximum(level, 1e-20)) if spec.log == "none" else level * _DECIBELS[spec.log]
     return scaled * (2 / spec.power)
 

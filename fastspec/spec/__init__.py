@@ -1,0 +1,9 @@
+"""What to compute: `FeatureSpec` (a waveform to features) and `ClipPolicy` (a recording to a waveform), together the `Recipe`.
+
+All three are frozen and validated when they are made, so that a recipe that exists can be computed.
+"""
+
+from fastspec.spec.feature import FeatureSpec, MelScale, MelTriangles
+from fastspec.spec.recipe import ClipPolicy, Recipe, parse_field
+
+__all__ = ["ClipPolicy", "FeatureSpec", "MelScale", "MelTriangles", "Recipe", "parse_field"]

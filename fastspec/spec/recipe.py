@@ -1,0 +1,177 @@
+"""`ClipPolicy` and `Recipe`: what decides the numbers of a clip's features, and its text forms."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from fastspec.errors import SpecError, choices
+from fastspec.spec.feature import FeatureSpec
+from fastspec.spec.fields import ARTICLES, check_names, check_types, field_kinds, field_names
+
+Channel = Literal["mean", "left", "right", "loudest"]
+Resample = Literal["QQ", "LQ", "MQ", "HQ", "VHQ"]
+Pad = Literal["zeros", "repeat", "frames"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipPolicy:
+    """How a recording becomes a waveform of fixed length.
+
+    A clip is the source samples `[round(start_s * sr), + round(clip_s * sr))`, mixed to one channel, resampled alone in one shot, then
+    cut or padded to `round(clip_s * sample_rate)` samples.
+
+    Attributes:
+        clip_s: length in seconds; None lets `featurize` choose one from the corpus and freeze it in the store.
+        channel: mean of all channels, the first, the second (the first of a mono recording), or the one with most energy.
+        resample: quality of soxr, from "QQ" (quick) to "VHQ" (very high).
+        pad: what follows a recording shorter than the clip: "zeros"; whole repetitions of it while they fit, then zeros ("repeat"); or
+            nothing, and the frames that are missing are 0 ("frames"): before a "fixed" normalisation, which then applies to them too,
+            and after a "per_band" one, which leaves them out of its statistics.
+
+    Raises:
+        SpecError: a setting out of range.
+    """
+
+    clip_s: float | None = None
+    channel: Channel = "mean"
+    resample: Resample = "HQ"
+    pad: Pad = "zeros"
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.clip_s is not None and not 0 < self.clip_s <= 86400:
+            raise SpecError(f"clip_s is {self.clip_s}; give a length in seconds, above 0 and at most 86400 (one day)")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with these fields changed, validated anew."""
+        check_names(changes, ClipPolicy)
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A `FeatureSpec` with a `ClipPolicy`: all that decides the numbers of a clip's features.
+
+    >>> recipe = Recipe().replace(n_mels=64, clip_s=2.0)
+    >>> recipe.shape
+    (201, 64)
+    >>> Recipe.from_toml(recipe.to_toml()) == recipe
+    True
+    """
+
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+    clip: ClipPolicy = field(default_factory=ClipPolicy)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a clip at the spec's rate. SpecError while `clip_s` is None."""
+        if self.clip.clip_s is None:
+            raise SpecError("clip_s is not set, so the clip has no length yet; give one, as in recipe.replace(clip_s=3.0)")
+        return max(1, round(self.clip.clip_s * self.spec.sample_rate))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(frames, bands)` of one clip's features."""
+        return self.spec.shape(self.n_samples)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with these fields of the spec or of the clip policy changed, validated anew."""
+        clip_names = field_names(ClipPolicy)
+        check_names(changes, FeatureSpec, ClipPolicy)
+        clip = {name: value for name, value in changes.items() if name in clip_names}
+        spec = {name: value for name, value in changes.items() if name not in clip_names}
+        return replace(self, spec=replace(self.spec, **spec), clip=replace(self.clip, **clip))
+
+    def digest(self) -> str:
+        """SHA-256 of the recipe's canonical JSON, in hexadecimal: equal digests give equal features."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def differences(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
+        """Fields in which two recipes differ, with both values.
+
+        >>> Recipe().differences(Recipe().replace(n_mels=64))
+        {'n_mels': (80, 64)}
+        """
+        mine, theirs = _flat(self), _flat(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain values under "spec" and "clip"."""
+        return {"spec": asdict(self.spec), "clip": asdict(self.clip)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The recipe of `to_dict`'s values; a field left out has its default. SpecError for anything unknown."""
+        unknown = set(data) - {"spec", "clip"}
+        if unknown:
+            raise SpecError(f"unknown table {min(unknown)!r} in a recipe; it has the tables 'spec' and 'clip'")
+        spec, clip = data.get("spec", {}), data.get("clip", {})
+        for name, table in (("spec", spec), ("clip", clip)):
+            if not isinstance(table, Mapping):
+                raise SpecError(f"'{name}' in a recipe is {table!r}; it must be a table of fields")
+        check_names(spec, FeatureSpec)
+        check_names(clip, ClipPolicy)
+        return cls(spec=FeatureSpec(**spec), clip=ClipPolicy(**clip))
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The recipe of `to_json`'s text."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SpecError(f"the recipe is not valid JSON: {error}") from None
+        if not isinstance(data, Mapping):
+            raise SpecError("the recipe is not a JSON object; it has the tables 'spec' and 'clip'")
+        return cls.from_dict(data)
+
+    def to_toml(self) -> str:
+        """TOML with the tables `[spec]` and `[clip]`; fields that are None are left out, since TOML has no such value."""
+        import tomli_w
+
+        tables = self.to_dict().items()
+        return tomli_w.dumps({name: {k: v for k, v in table.items() if v is not None} for name, table in tables})
+
+    @classmethod
+    def from_toml(cls, text: str) -> Self:
+        """The recipe of `to_toml`'s text."""
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"the recipe is not valid TOML: {error}") from None
+        return cls.from_dict(data)
+
+
+def parse_field(name: str, text: str) -> Any:
+    """The value that `--set name=text` means: the field's type decides how the text is read, and "none" is None where that is allowed.
+
+    >>> parse_field("n_mels", "64"), parse_field("fmax", "none"), parse_field("center", "false")
+    (64, None, False)
+    """
+    annotations = {f.name: f.type for cls in (FeatureSpec, ClipPolicy) for f in fields(cls)}
+    if name not in annotations:
+        raise SpecError(f"unknown field {name!r}; {choices(name, annotations)}")
+    kinds = field_kinds(annotations[name])
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    if bool in kinds:
+        if text.lower() not in ("true", "false"):
+            raise SpecError(f"{name} is {text!r}; give true or false")
+        return text.lower() == "true"
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                raise SpecError(f"{name} is {text!r}; give {ARTICLES[kind]}") from None
+    return text
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    return {**asdict(recipe.spec), **asdict(recipe.clip)}
