@@ -12,7 +12,8 @@ from fastspec.references import difference, tolerance
 from fastspec.spec import FeatureSpec
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = [(name, signal) for name in sorted(PRESETS) for signal in ("noise", "clipping")]
+NAMES = ("librosa", "torchaudio")
+CASES = [(name, signal) for name in NAMES for signal in ("noise", "clipping")]
 
 
 def read_golden(name):
@@ -21,14 +22,14 @@ def read_golden(name):
         return dict(stored), json.loads(str(stored["about"]))
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", NAMES)
 def test_golden_file__says_which_reference_and_versions_wrote_it(name):
     _, about = read_golden(name)
     assert about["reference"] == name
     assert {name, "numpy"} <= set(about["versions"])
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", NAMES)
 def test_golden_file__is_of_the_preset_as_it_is_now(name):
     _, about = read_golden(name)
     assert FeatureSpec(**about["spec"]) == PRESETS[name].spec
