@@ -44,6 +44,15 @@ class RunFailed(FastspecError):
     exit_code = 1
 
 
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "clip"), counted(2000, "clip"), counted(2, "class", "classes")
+    ('1 clip', '2,000 clips', '2 classes')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def choices(given: str, allowed: Iterable[str]) -> str:
     """The tail of an error about one name out of several: what is allowed, and the nearest of them.
 

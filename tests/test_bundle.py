@@ -1,5 +1,6 @@
 """A bundle holds all that prediction needs, and nothing in it is trusted."""
 
+import csv
 import hashlib
 import io
 import json
@@ -40,6 +41,7 @@ def toy_bundle(name: str = "logistic") -> Bundle:
         "split": polars.Series([None] * CLIPS, dtype=polars.String),
         "start_s": [0.0] * CLIPS,
         "status": ["ok"] * CLIPS,
+        "audio_hash": [f"{i:016x}" * 2 for i in range(CLIPS)],
     }
     store: Any = SimpleNamespace(
         path="toy.zarr",
@@ -97,7 +99,7 @@ def test_bundle__round_trips_through_another_process(name: str, tmp_path: Path) 
 def test_equal_training__gives_equal_bytes(name: str, tmp_path: Path) -> None:
     first, again = toy_bundle(name).save(tmp_path / "first"), toy_bundle(name).save(tmp_path / "again")
     files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
-    assert len(files) == 3
+    assert len(files) == 4
     assert all((first / file).read_bytes() == (again / file).read_bytes() for file in files)
 
 
@@ -270,8 +272,21 @@ ROWS = [
 ]
 
 
+def test_name_with_a_carriage_return__stays_one_row(tmp_path: Path) -> None:
+    row = ROWS[0]._replace(path="odd\rname.wav")
+    write_predictions([row], tmp_path / "out.csv", classes=["cat", "dog"], labelled=True)
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert [read["path"] for read in csv.DictReader(file)] == ["odd\rname.wav"]
+
+
+def test_changed_list_of_seen_clips__is_refused(saved: Path) -> None:
+    np.save(saved / "seen.npy", np.zeros(1, np.uint64))
+    with pytest.raises(LearnError, match=r"seen.npy in .* was changed since training"):
+        load_bundle(saved)
+
+
 def test_predictions_as_csv__leave_failed_clips_empty(tmp_path: Path) -> None:
-    assert write_predictions(iter(ROWS), tmp_path / "out.csv", classes=["cat", "dog"], labelled=True) == 2
+    assert write_predictions(iter(ROWS), tmp_path / "out.csv", classes=["cat", "dog"], labelled=True) == {"ok": 1, "unreadable": 1}
     header, *rest = (tmp_path / "out.csv").read_text(encoding="utf-8").split("\n", 1)
     assert header == "path,start_s,label,predicted,p_cat,p_dog,status"
     assert rest == ['"a,b\n.wav",0.5,cat,cat,0.75,0.25,ok\n"""ü"".wav",1.0,dog,,,,unreadable\n']

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from fastspec.cli.app import app
 from fastspec.cli.parsing import parse_recipe
 from fastspec.errors import FastspecError, SpecError
+from fastspec.store import open_store
 
 HEAVY = {"numba", "dask", "sklearn", "lightgbm", "matplotlib", "polars", "zarr", "soundfile"}
 
@@ -249,6 +250,25 @@ def test_wrong_option__is_one_line_and_writes_nothing(sounds, tmp_path, flags, w
 
 def test_output_that_exists__is_one_line(sounds, store):
     answers(fastspec("featurize", sounds, "-o", store), 2, "is finished", "--overwrite")
+
+
+def test_prediction_of_failed_clips_only__exits_1_and_keeps_the_file(store, tmp_path):
+    assert fastspec("train", store, "-m", "logistic", "-o", tmp_path / "m").returncode == 0
+    (tmp_path / "bad.wav").write_bytes(b"not audio")
+    result = fastspec("predict", tmp_path / "m", tmp_path / "bad.wav", "-o", tmp_path / "p.csv")
+    answers(result, 1, "no clip could be predicted", "p.csv")
+    assert "1 clip (1 unreadable)" in result.stdout
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 2
+
+
+def test_recipe_of_a_store__is_taken_for_another(store):
+    assert parse_recipe(None, store, []).to_json() == open_store(store).recipe.to_json()
+
+
+def test_folder_that_holds_no_recipe__is_one_line(tmp_path):
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(SpecError, match="holds no recipe"):
+        parse_recipe(None, tmp_path, [])
 
 
 def test_every_clip_failed__exits_1_and_keeps_the_ledger(tmp_path):

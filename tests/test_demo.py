@@ -4,6 +4,7 @@ import csv
 import json
 
 import naive
+import naive_frames
 import numpy as np
 import pytest
 import scipy.fft
@@ -12,6 +13,7 @@ import soundfile
 from fastspec.audio import change_rate
 from fastspec.corpus import read_corpus
 from fastspec.demo.tour import run_tour
+from fastspec.errors import FastspecError
 from fastspec.frontend import FrontEnd
 from fastspec.learn import load_bundle
 from fastspec.pipeline import featurize
@@ -49,6 +51,14 @@ def test_own_folder__gives_features_scores_model_predictions_and_pictures(tmp_pa
     for name in ("confusion.png", "spectrogram.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
         assert str(tmp_path / "out" / name) in shown.text
+
+
+def test_folder_of_the_user__is_not_touched(tmp_path, write_tone):
+    write_tone(tmp_path / "c" / "a" / "x.wav", seconds=0.3, hz=300)
+    (tmp_path / "out" / "model").mkdir(parents=True)
+    with pytest.raises(FastspecError, match="holds something that no demonstration wrote"):
+        run_tour(tmp_path / "out", corpus=tmp_path / "c", workers=0, show=Shown())
+    assert (tmp_path / "out" / "model").is_dir()
 
 
 @pytest.mark.corpus
@@ -110,10 +120,10 @@ def test_real_recordings__are_as_near_to_float64_as_a_float32_transform_can_be(f
     """
     manifest = read_corpus(fish)
     spec = FeatureSpec(win_length=400, log="none")
-    front, window, bank = FrontEnd(spec), naive.window(spec), naive.bank(spec)
+    front, window, bank = FrontEnd(spec), naive_frames.window(spec), naive.bank(spec)
     for row in manifest.rows(0, len(manifest))[::40]:
         samples = features_input(row.path, spec.sample_rate)
-        frames = naive.frames(samples, spec)
+        frames = naive_frames.frames(samples, spec)
         truth = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2 @ bank.T
         bound = truth + 1e-6 * spec.n_fft * np.sum((frames * window) ** 2, axis=1, keepdims=True) * bank.max()
         single = np.abs(scipy.fft.rfft((frames * window).astype(np.float32), axis=1).astype(np.complex128)) ** 2 @ bank.T

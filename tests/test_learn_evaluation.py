@@ -8,7 +8,7 @@ import polars
 import pytest
 
 from fastspec.errors import LearnError, PluginError
-from fastspec.learn import Dataset, evaluate, evaluate_model, leaderboard, train
+from fastspec.learn import Dataset, evaluate, evaluate_model, leaderboard, majority_beside, train
 from fastspec.learn.ranking import LeaderboardRow
 from fastspec.spec import Recipe
 
@@ -29,6 +29,7 @@ def toy_store(clips: int = 60, seed: int = 0, **columns: list[Any]) -> Any:
         "split": [None] * clips,
         "start_s": [0.0] * clips,
         "status": ["ok"] * clips,
+        "audio_hash": [f"{seed:08x}{i:08x}{0:016x}" for i in range(clips)],
     } | columns
     types = {"split": polars.String, "label": polars.String}
     return SimpleNamespace(
@@ -138,6 +139,38 @@ def test_model_trained_on_a_store__is_not_scored_on_the_same_clips() -> None:
     bundle = train(toy_store(), "logistic")
     with pytest.raises(LearnError, match=r"was trained on the clips of toy0.zarr.*-m logistic"):
         evaluate_model(toy_store(), bundle)
+
+
+def test_sounds_of_the_training__are_left_out_under_whatever_names() -> None:
+    bundle = train(toy_store(), "logistic")
+    other = toy_store(seed=1)
+    mixed = other.ledger["audio_hash"].to_list()
+    mixed[:10] = toy_store().ledger["audio_hash"].to_list()[:10]
+    result = evaluate_model(toy_store(seed=1, audio_hash=mixed), bundle)
+    assert len(result.clips) == 50
+    assert result.left_out == {"seen in training": 10}
+
+
+def test_majority_beside_a_model__is_scored_on_the_same_clips() -> None:
+    result = evaluate_model(toy_store(seed=1), train(toy_store(), "logistic"))
+    baseline = majority_beside(result)
+    assert baseline.model == "(majority)"
+    assert baseline.scores.accuracy == pytest.approx(1 / 3)
+    assert baseline.scores.log_loss == pytest.approx(np.log(3))
+    assert len(baseline.clips) == len(result.clips)
+
+
+def test_copies_of_a_recording__tie_their_groups_together() -> None:
+    hashes = toy_store().ledger["audio_hash"].to_list()
+    hashes[7] = hashes[0]  # of speaker1 and of speaker0
+    groups = Dataset.from_store(toy_store(audio_hash=hashes)).groups
+    assert set(groups[:10]) == {"speaker0"}
+    assert groups[10] == "speaker2"
+
+
+def test_negative_seed__is_refused() -> None:
+    with pytest.raises(LearnError, match="seed is -1; give 0 or more"):
+        evaluate(toy_store(), "logistic", seed=-1)
 
 
 def test_model_trained_with_a_given_split__is_scored_on_the_test_clips_that_it_never_saw() -> None:

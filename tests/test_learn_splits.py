@@ -22,6 +22,7 @@ def dataset(labels: list[int], groups: list[str], split: list[str | None]) -> Da
         split=split,
         paths=[f"{i}.wav" for i in range(n)],
         start_s=np.zeros(n),
+        hashes=np.array([f"{i:032x}" for i in range(n)]),
         left_out={},
     )
 
@@ -97,7 +98,7 @@ def test_split_column_without_both_sides__is_no_split(split: list[str | None]) -
 
 
 def test_group_on_both_sides_of_a_given_split__is_named() -> None:
-    with pytest.raises(LearnError, match="group anna is in both train and test"):
+    with pytest.raises(LearnError, match="group anna is, itself or as a copy of its audio, in both train and test"):
         given_split(dataset([0, 1, 0], ["anna", "bert", "anna"], ["train", "train", "test"]))
 
 

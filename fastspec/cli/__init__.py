@@ -16,3 +16,7 @@ def main() -> None:
     except BrokenPipeError:  # `fastspec … | head`
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # a full disk, a name too long, a folder that went away: nothing that a traceback explains
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"fastspec: {error.strerror or error}{where}; what was finished until then is kept", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

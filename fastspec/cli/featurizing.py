@@ -24,7 +24,9 @@ def featurize(
     preset: Annotated[
         str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
     ] = None,
-    spec: Annotated[Path | None, typer.Option("--spec", help="A recipe in TOML instead.", show_default=False)] = None,
+    spec: Annotated[
+        Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
     ] = None,

@@ -1,13 +1,14 @@
 """`fastspec train`, `evaluate`, `leaderboard` and `predict`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastspec.cli.output import Json, print_json, show
+from fastspec.cli.output import Json, print_json, show, waiting
 from fastspec.cli.parsing import Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers
-from fastspec.errors import FastspecError, LearnError
+from fastspec.errors import FastspecError, LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.learn import Evaluation
@@ -42,7 +43,8 @@ def train(
     check_absent(output)
     bundle = learn.train(open_store(store), model, params=parse_assignments(params or []), seed=seed, threads=threads)
     bundle.save(output)
-    show(f"{output}: {model} trained on {bundle.n_clips:,} clips of {len(bundle.classes)} classes{_left_out(bundle.left_out)}")
+    what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
+    show(f"{output}: {model} trained on {what}{_left_out(bundle.left_out)}")
 
 
 def evaluate(
@@ -60,9 +62,11 @@ def evaluate(
 
     Example: fastspec evaluate sounds.zarr -m logistic --folds 5
 
-    A 'split' column of the corpus is used instead of folds. Brackets hold 95 % intervals over groups.
+    A 'split' column of the corpus is used instead of folds. Below each score stands its 95 % interval over groups, and below the model
+    the best that one answer for all clips can do.
     """
     from fastspec import learn
+    from fastspec.learn.baseline import Majority
     from fastspec.learn.parameters import parse_assignments
     from fastspec.store import open_store
 
@@ -71,30 +75,27 @@ def evaluate(
     opened = open_store(store)
     if model is not None:
         result = learn.evaluate_model(opened, learn.load_bundle(model, threads=threads), seed=seed)
+        baseline = learn.majority_beside(result, seed=seed)
     else:
         assert name is not None
         settings = parse_assignments(params or [])
-        result = learn.evaluate(opened, name, params=settings, folds=folds, repeats=repeats, seed=seed, threads=threads)
+        score = partial(learn.evaluate, opened, folds=folds, repeats=repeats, seed=seed, threads=threads)
+        with waiting(f"scoring {name}"):
+            result, baseline = score(name, params=settings), score(Majority.name)
     if json:
-        print_json("evaluate", [result.to_dict()])
+        print_json("evaluate", [result.to_dict(), baseline.to_dict()])
     else:
-        show_evaluation(result)
+        _show_evaluation(result, baseline)
 
 
-def show_evaluation(result: "Evaluation") -> None:
+def _show_evaluation(result: "Evaluation", baseline: "Evaluation") -> None:
     """Headline scores, scores of each class, and what is taken for what."""
+    from fastspec.learn.ranking import leaderboard_row
     from fastspec.report import confusion_table, leaderboard_table, scores_table
 
-    row = {
-        "store": result.store,
-        "model": result.model,
-        "fit_s": result.fit_s,
-        "predict_s": result.predict_s,
-        "size_bytes": result.size_bytes,
-    }
-    show(leaderboard_table([row | result.headline()]), "")
+    show(leaderboard_table(leaderboard_row(evaluation)._asdict() for evaluation in (result, baseline)), "")
     show(scores_table(result.scores.to_dict()["per_class"]), "", confusion_table(result.scores.confusion, result.classes))
-    show(f"{len(result.clips):,} clips{_left_out(result.left_out)}")
+    show(f"{_scored(len(result.clips), len(set(result.groups)))}{_left_out(result.left_out)}")
 
 
 def leaderboard(
@@ -118,12 +119,16 @@ def leaderboard(
 
     if len(stores) != 1:
         raise FastspecError(f"{len(stores)} stores are given; give one")
-    rows = learn.leaderboard(open_store(stores[0]), models, folds=folds, repeats=repeats, seed=seed, threads=threads)
+    dataset = learn.Dataset.from_store(open_store(stores[0]))
+    with waiting("scoring") as tell:
+        rows = learn.leaderboard(
+            dataset, models, folds=folds, repeats=repeats, seed=seed, threads=threads, on_start=lambda name: tell(f"scoring {name}")
+        )
     plain = [row._asdict() for row in rows]
     if json:
         print_json("leaderboard", plain)
     else:
-        show(leaderboard_table(plain))
+        show(leaderboard_table(plain), "", f"{_scored(len(dataset), len(set(dataset.groups)))}{_left_out(dataset.left_out)}")
 
 
 def predict(
@@ -146,8 +151,17 @@ def predict(
     bundle = learn.load_bundle(model)
     manifest = read_inputs(inputs, label_from=label_from, group_from=group_from)
     predictions = learn.predict(bundle, manifest, workers=workers)
-    count = learn.write_predictions(predictions, output, classes=bundle.classes, labelled=bool(manifest.classes))
-    show(f"{output}: {count:,} clips, one p_ column for each of {len(bundle.classes)} classes")
+    statuses = learn.write_predictions(predictions, output, classes=bundle.classes, labelled=bool(manifest.classes))
+    count = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
+    show(f"{output}: {counted(sum(statuses.values()), 'clip')} ({count}), one p_ column for each of {len(bundle.classes)} classes")
+    if not statuses.get("ok"):
+        raise RunFailed(f"no clip could be predicted; the column 'status' of {output} says what each is")
+
+
+def _scored(n_clips: int, n_groups: int) -> str:
+    """What was scored; where each recording is a group, nobody has said which belong together."""
+    alone = "" if n_groups < n_clips else ": each recording by itself, for --group-from or a column 'group' says which belong together"
+    return f"{counted(n_clips, 'clip')} in {counted(n_groups, 'group')}{alone}"
 
 
 def _left_out(left_out: dict[str, int]) -> str:

@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +21,19 @@ def show(*things: Any, stderr: bool = False) -> None:
     console = Console(stderr=stderr, highlight=False)
     for thing in things:
         console.print(thing, markup=False, soft_wrap=True) if isinstance(thing, str) else console.print(thing)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal what takes so long; the yielded function changes it. Elsewhere nothing is printed."""
+    if not sys.stderr.isatty():
+        yield lambda _what: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(what)) as status:
+        yield lambda what: status.update(escape(what))
 
 
 def print_json(command: str, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Options that several commands share, and the texts that they are given."""
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads; 0 computes in the main one, for a debugger.")]
 Folds = Annotated[int, typer.Option("--folds", help="Folds, each of whole groups.")]
 Repeats = Annotated[int, typer.Option("--repeats", help="How often, each time with another seed.")]
-Seed = Annotated[int, typer.Option("--seed", help="Equal seeds give equal results.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal results.")]
 LabelFrom = Annotated[
     str | None, typer.Option("--label-from", metavar="RE", help="Searched in each path; its group 1 is the label.", show_default=False)
 ]
@@ -47,17 +48,11 @@ def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]
         SpecError: both are given, a file that cannot be read, an unknown name or an impossible setting.
     """
     from fastspec.presets import preset as named
-    from fastspec.spec import Recipe, parse_field
+    from fastspec.spec import parse_field
 
     if preset and spec_file:
         raise SpecError("both --preset and --spec are given; give one of them, and --set for single fields")
-    if spec_file:
-        try:
-            recipe = Recipe.from_toml(spec_file.read_text(encoding="utf8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"the spec {spec_file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    else:
-        recipe = named(preset or "librosa")
+    recipe = _read_recipe(spec_file) if spec_file else named(preset or "librosa")
     changes = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -65,3 +60,18 @@ def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]
             raise SpecError(f"--set {setting!r} is not an assignment; give field=value, as in --set n_mels=64")
         changes[name.strip()] = parse_field(name.strip(), text.strip())
     return recipe.replace(**changes)
+
+
+def _read_recipe(path: Path) -> "Recipe":
+    """The recipe of a TOML file, of a trained model or of a store."""
+    from fastspec.spec import Recipe
+
+    try:
+        for header in ("bundle.json", "fastspec.json"):
+            if (path / header).is_file():
+                return Recipe.from_dict(json.loads((path / header).read_text(encoding="utf8"))["recipe"])
+        return Recipe.from_toml(path.read_text(encoding="utf8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"the spec {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise SpecError(f"{path} holds no recipe that can be read ({error}); give a TOML file, a trained model or a store") from None

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastspec.corpus import Manifest, read_corpus
 from fastspec.demo.corpora import CorpusUnavailable, corpus_table, fetch, write_table
-from fastspec.errors import RunFailed
+from fastspec.errors import FastspecError, RunFailed
 from fastspec.learn import (
     Dataset,
     Evaluation,
@@ -23,6 +23,7 @@ from fastspec.learn import (
     evaluate,
     evaluate_model,
     load_bundle,
+    majority_beside,
     plugins,
     predict,
     train,
@@ -44,11 +45,15 @@ Show = Callable[..., None]
 
 
 class Outcome(NamedTuple):
-    """A classifier's accuracy: on levels held out of the cast that it knows, and on the other cast, for each cast that it may know."""
+    """A classifier's accuracy: on levels held out of the cast that it knows, and on the other cast, for each cast that it may know.
+
+    `knows` tells whether its accuracy on the other cast is beyond doubt, by the interval, above that of one answer for all clips.
+    """
 
     model: str
     known: tuple[float, float]
     other: tuple[float, float]
+    knows: tuple[bool, bool]
 
     @property
     def worst_loss(self) -> float:
@@ -57,8 +62,8 @@ class Outcome(NamedTuple):
 
     @property
     def survives(self) -> bool:
-        """Whether it keeps its accuracy with other actors, whichever cast it knows."""
-        return self.worst_loss <= TOLERATED_LOSS
+        """Whether it knows something of the other actors and keeps its accuracy with them, whichever cast it was trained on."""
+        return all(self.knows) and self.worst_loss <= TOLERATED_LOSS
 
 
 def run_tour(output: Path, *, corpus: Path | None, workers: int, show: Show) -> None:
@@ -72,10 +77,11 @@ def run_tour(output: Path, *, corpus: Path | None, workers: int, show: Show) -> 
 
     Raises:
         CorpusUnavailable: nothing can be fetched.
+        FastspecError: `output` holds something that no demonstration wrote.
         CorpusError: `corpus` cannot be read.
     """
     start = time.perf_counter()
-    output.mkdir(parents=True, exist_ok=True)
+    _claim(output)
     if corpus is not None:
         written = _tour_one(read_corpus(corpus), output, workers=workers, show=show)
     else:
@@ -150,7 +156,7 @@ def _tour_casts(casts: list[Manifest], output: Path, *, workers: int, show: Show
         _show_board(evaluations, f"Trained on the {known}, asked about the {other}", show)
     outcomes = list(_outcomes(folds, crossed))
     show("", *_verdict(outcomes, names))
-    best = min(outcomes, key=lambda outcome: outcome.worst_loss).model
+    best = max(outcomes, key=lambda outcome: min(outcome.other)).model
     chosen = next(evaluation for evaluation in crossed[0] if evaluation.model == best)
     show("", f"{best}: the {names[1]}, heard by one who knows the {names[0]}", confusion_table(chosen.scores.confusion, chosen.classes))
     predictions = _replace(output / "predictions.csv")
@@ -175,24 +181,28 @@ def _cross(stores: list[FeatureStore], output: Path) -> tuple[list[dict[str, Pat
             bundle = train(known, plugin.name)
             models[direction][plugin.name] = bundle.save(folder / f"{plugin.name}-{known.path.stem}")
             crossed[direction].append(evaluate_model(other, bundle))
+        crossed[direction].append(majority_beside(crossed[direction][0]))
     return models, crossed
 
 
 def _outcomes(folds: list[list[Evaluation]], crossed: list[list[Evaluation]]) -> Iterator[Outcome]:
-    accuracies = [{e.model: e.scores.accuracy for e in evaluations} for evaluations in (*folds, *crossed)]
-    for model in accuracies[2]:
-        first, second, first_other, second_other = (accuracy[model] for accuracy in accuracies)
-        yield Outcome(model, (first, second), (first_other, second_other))
+    boards = [{e.model: e for e in evaluations} for evaluations in (*folds, *crossed)]
+    chances = [board[Majority.name].scores.accuracy for board in boards[2:]]
+    for model in (name for name in boards[0] if name != Majority.name):
+        first, second, *others = (board[model].scores.accuracy for board in boards)
+        knows = [board[model].intervals["accuracy"][0] > chance for board, chance in zip(boards[2:], chances, strict=True)]
+        yield Outcome(model, (first, second), (others[0], others[1]), (knows[0], knows[1]))
 
 
 def _verdict(outcomes: Iterable[Outcome], names: list[str]) -> Iterator[str]:
     """Plain words on who knows the roles and who only the voices."""
     yield "Who survives other actors? Accuracy on held-out levels of the cast it knows -> on the other cast:"
     yield f"  {'model':18} {'knows the ' + names[0]:22} {'knows the ' + names[1]:22}"
-    for o in sorted(outcomes, key=lambda o: o.worst_loss):
+    for o in sorted(outcomes, key=lambda o: -min(o.other)):
         columns = " ".join(f"{f'{known:.3f} -> {other:.3f}':22}" for known, other in zip(o.known, o.other, strict=True))
         yield f"  {o.model:18} {columns} {'survives' if o.survives else 'does not survive'}"
-    yield f"(survives: loses at most {TOLERATED_LOSS:.0%} either way; one that does not has learned these voices, not the roles)"
+    yield f"(survives: loses at most {TOLERATED_LOSS:.0%} either way, and is better than one answer for all;"
+    yield " one that does not has learned these voices, not the roles)"
 
 
 # --- steps of both -----------------------------------------------------------------------------------------------------------------
@@ -237,6 +247,15 @@ def _pictures(evaluation: Evaluation, store: FeatureStore, manifest: Manifest, o
     figure = plot_spectrogram(samples, store.recipe.spec.sample_rate, features, store.recipe, title=name)
     spectrogram = save_picture(figure, output / "spectrogram.png")
     return [(confusion, "what is taken for what"), (spectrogram, "one clip as the classifiers see it")]
+
+
+def _claim(output: Path) -> None:
+    """Make the folder and mark it as a demonstration's: only in such a one is anything replaced."""
+    marker = output / ".fastspec-demo"
+    if output.exists() and not marker.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise FastspecError(f"{output} holds something that no demonstration wrote; give -o a new folder")
+    output.mkdir(parents=True, exist_ok=True)
+    marker.touch()
 
 
 def _replace(path: Path) -> Path:

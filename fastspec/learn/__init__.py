@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastspec.learn.evaluation import Evaluation as Evaluation
     from fastspec.learn.evaluation import evaluate as evaluate
     from fastspec.learn.evaluation import evaluate_model as evaluate_model
+    from fastspec.learn.evaluation import majority_beside as majority_beside
     from fastspec.learn.prediction import Prediction as Prediction
     from fastspec.learn.prediction import predict as predict
     from fastspec.learn.prediction import write_predictions as write_predictions
@@ -44,6 +45,7 @@ _HOMES = {
     "leaderboard": "ranking",
     "load_bundle": "bundle",
     "load_plugin": "registry",
+    "majority_beside": "evaluation",
     "plugins": "registry",
     "predict": "prediction",
     "train": "bundle",
@@ -61,8 +63,8 @@ __all__ = [
     "PluginInfo",
     "Prediction",
 ]
-__all__ += ["SklearnClassifier", "evaluate", "evaluate_model", "leaderboard", "load_bundle", "load_plugin", "plugins", "predict"]
-__all__ += ["train", "write_predictions"]
+__all__ += ["SklearnClassifier", "evaluate", "evaluate_model", "leaderboard", "load_bundle", "load_plugin", "majority_beside", "plugins"]
+__all__ += ["predict", "train", "write_predictions"]
 
 
 def __getattr__(name: str) -> Any:

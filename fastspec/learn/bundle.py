@@ -1,7 +1,8 @@
 """A trained model with all that prediction needs: recipe, classes, plugin, versions and hashes, in one directory.
 
-`bundle.json` describes and `model/` holds the plugin's files. Nothing in either is executed. Hashes are checked before any file of
-`model/` is parsed: they find damage, and the plugin's own loader refuses types that installed code does not trust.
+`bundle.json` describes, `model/` holds the plugin's files, and `seen.npy` tells which clips the training saw. Nothing in them is
+executed. Hashes are checked before anything is parsed: they find damage, and the plugin's own loader refuses types that installed code
+does not trust.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastspec import __version__
 from fastspec.errors import FastspecError, LearnError, PluginError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _HEADER = "bundle.json"
 _MODEL = "model"
+_SEEN = "seen.npy"
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "skops")
 _FIELDS: dict[str, type] = {
     "classes": list,
@@ -43,6 +46,7 @@ _FIELDS: dict[str, type] = {
     "recipe": dict,
     "recipe_digest": str,
     "seed": int,
+    "seen": str,
     "versions": dict,
 }
 
@@ -58,6 +62,7 @@ class Bundle:
         classes: names, in the order of the columns of `model.predict_proba`.
         manifest_digest: of the clips that it was trained on.
         n_clips: how many of them it learned from.
+        seen: `(audio,)` uint64, ascending: the first eight bytes of the hash of each sound that it learned from.
         left_out: how many of them it did not learn from, by reason.
         versions: of fastspec, Python and the libraries that made it.
     """
@@ -68,8 +73,13 @@ class Bundle:
     classes: list[str]
     manifest_digest: str
     n_clips: int
+    seen: NDArray[np.uint64]
     left_out: dict[str, int]
     versions: dict[str, str]
+
+    def has_seen(self, hashes: NDArray[np.str_]) -> NDArray[np.bool_]:
+        """Whether each clip of `Dataset.hashes` sounds like one of the training, `(clips,)` bool."""
+        return np.isin(_prefixes(hashes), self.seen)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the bundle as a new directory, complete or not at all. Equal bundles give equal bytes.
@@ -82,7 +92,8 @@ class Bundle:
         try:
             (partial / _MODEL).mkdir(parents=True)
             self.model.save(partial / _MODEL)
-            header = json.dumps(self._header(_hashes(partial / _MODEL)), indent=2, sort_keys=True)
+            np.save(partial / _SEEN, self.seen)
+            header = json.dumps(self._header(_hashes(partial / _MODEL), _digest(partial / _SEEN)), indent=2, sort_keys=True)
             (partial / _HEADER).write_text(header + "\n", encoding="utf-8")
             partial.rename(output)
         except OSError as error:
@@ -91,7 +102,7 @@ class Bundle:
             shutil.rmtree(partial, ignore_errors=True)
         return output
 
-    def _header(self, files: dict[str, str]) -> dict[str, Any]:
+    def _header(self, files: dict[str, str], seen: str) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "plugin": self.plugin._asdict(),
@@ -105,6 +116,7 @@ class Bundle:
             "left_out": self.left_out,
             "versions": self.versions,
             "files": files,
+            "seen": seen,
         }
 
 
@@ -142,6 +154,7 @@ def train(
         classes=dataset.classes,
         manifest_digest=store.manifest_digest,
         n_clips=len(rows),
+        seen=np.unique(_prefixes(dataset.hashes[rows])),
         left_out=dataset.left_out | ({} if split is None else {"held out for test": len(split.test)}),
         versions=_versions(),
     )
@@ -171,6 +184,7 @@ def load_bundle(path: str | os.PathLike[str], *, threads: int = 1) -> Bundle:
         classes=header["classes"],
         manifest_digest=header["manifest_digest"],
         n_clips=header["n_clips"],
+        seen=_read_seen(directory, header["seen"]),
         left_out=header["left_out"],
         versions=header["versions"],
     )
@@ -227,9 +241,29 @@ def _hashes(model: Path) -> dict[str, str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise LearnError(f"{name} in {model.parent} is not a plain file; nothing was loaded")
         if path.is_file():
-            with path.open("rb") as file:
-                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            hashes[name] = _digest(path)
     return hashes
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _prefixes(hashes: NDArray[np.str_]) -> NDArray[np.uint64]:
+    """The first eight bytes of each hexadecimal hash: enough to tell a hundred million sounds apart."""
+    return np.array([int(text[:16], 16) for text in hashes.tolist()], np.uint64)
+
+
+def _read_seen(directory: Path, digest: str) -> NDArray[np.uint64]:
+    path = directory / _SEEN
+    try:
+        if path.is_symlink() or _digest(path) != digest:
+            raise LearnError(f"{_SEEN} in {directory} was changed since training (its SHA-256 differs); nothing was loaded")
+        seen = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise LearnError(f"{path} cannot be read: {error}; copy the model again, or train it again") from None
+    return np.asarray(seen, np.uint64)
 
 
 def _read_plugin(directory: Path, header: dict[str, Any]) -> PluginInfo:

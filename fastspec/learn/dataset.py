@@ -24,10 +24,12 @@ class Dataset:
         valid_frames: `(clips,)` int32.
         labels: `(clips,)` int64, indices into `classes`.
         classes: names, sorted.
-        groups: `(clips,)` strings; clips of one group are never on both sides of a split.
+        groups: `(clips,)` strings; clips of one group are never on both sides of a split. Groups that hold copies of one recording
+            are one.
         split: `(clips,)` values of the manifest's split column, None where it has none.
         paths: of the recordings.
         start_s: `(clips,)` float64, where the clips begin, in seconds.
+        hashes: `(clips,)` strings; equal audio has equal ones.
         left_out: how many clips of the store are not here, by status or "unlabelled".
     """
 
@@ -40,6 +42,7 @@ class Dataset:
     split: list[str | None]
     paths: list[str]
     start_s: NDArray[np.float64]
+    hashes: NDArray[np.str_]
     left_out: dict[str, int]
 
     def __len__(self) -> int:
@@ -64,18 +67,38 @@ class Dataset:
         known = _check_classes(store, names, classes)
         features = np.asarray(store.features[:], np.float32)
         rows = ledger.filter(keep)
+        hashes = rows["audio_hash"].to_numpy().astype(np.str_)
         return cls(
             source=str(store.path),
             features=features if keep.all() else features[keep],
             valid_frames=np.asarray(store.valid_frames, np.int32)[keep],
             labels=np.array([known[name] for name in names], np.int64),
             classes=list(known),
-            groups=np.array(rows["group"].to_list(), np.str_),
+            groups=join_groups(rows["group"].to_numpy().astype(np.str_), hashes),
             split=rows["split"].to_list(),
             paths=rows["path"].to_list(),
             start_s=rows["start_s"].to_numpy(),
+            hashes=hashes,
             left_out=dict(sorted(Counter(fate for fate in fates if fate != "ok").items())),
         )
+
+
+def join_groups(groups: NDArray[np.str_], hashes: NDArray[np.str_]) -> NDArray[np.str_]:
+    """The groups of clips, `(clips,)` strings, where groups with equal audio in them bear one name: the first of theirs in order.
+
+    >>> join_groups(np.array(["a", "b", "c", "d"]), np.array(["1", "2", "2", "3"])).tolist()
+    ['a', 'b', 'b', 'd']
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names, group_of = np.unique(groups, return_inverse=True)
+    audio, audio_of = np.unique(hashes, return_inverse=True)
+    shape = (len(names) + len(audio),) * 2
+    links = coo_array((np.ones(len(groups), np.int8), (group_of, len(names) + audio_of)), shape=shape)
+    component = connected_components(links, directed=False)[1][: len(names)]
+    _, first, joined = np.unique(component, return_index=True, return_inverse=True)
+    return np.asarray(names[first][joined][group_of], np.str_)
 
 
 def _check_classes(store: "FeatureStore", names: list[str], classes: Sequence[str] | None) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """How good a classifier is on clips of groups that it has never met."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -36,6 +36,7 @@ class Evaluation:
         paths: of the tested clips.
         start_s: `(tested,)` float64, where they begin, in seconds.
         labels: `(tested,)` int64, indices into `classes`.
+        groups: `(tested,)` strings.
         probabilities: `(tested, classes)` float64, each clip's by a model that never saw its group; the mean over repeats.
         scores: the mean over repeats.
         intervals: the 95 % bootstrap interval over groups of each headline score.
@@ -53,6 +54,7 @@ class Evaluation:
     paths: list[str]
     start_s: NDArray[np.float64]
     labels: NDArray[np.int64]
+    groups: NDArray[np.str_]
     probabilities: NDArray[np.float64]
     scores: Scores
     intervals: dict[str, tuple[float, float]]
@@ -113,6 +115,8 @@ def evaluate(
     """
     if repeats < 1:
         raise LearnError(f"repeats is {repeats}; give 1 or more")
+    if seed < 0:
+        raise LearnError(f"seed is {seed}; give 0 or more")
     plugin = Majority if model_name == Majority.name else load_plugin(model_name)
     plugin.from_params(params or {})  # a wrong parameter is told before the features are read
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
@@ -125,27 +129,51 @@ def evaluate(
 
 
 def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0) -> Evaluation:
-    """Score a trained bundle on clips that it was not trained on: the test clips of a given split, else all clips of another manifest.
+    """Score a trained bundle on clips that it was not trained on: the test clips of a given split, else all; never one whose audio,
+    under whatever name, it learned from: those are left out as "seen in training".
 
     Raises:
-        LearnError: features of another recipe, a class that the bundle does not know, or the very clips of its training.
+        LearnError: features of another recipe, a class that the bundle does not know, or no clip that it has not learned from.
     """
     if store.recipe.digest() != bundle.recipe.digest():
         differing = bundle.recipe.differences(store.recipe).items()
         fields = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in differing)
-        raise LearnError(f"the model needs features of another recipe than {store.path} holds: {fields}; featurize with the model's recipe")
+        raise LearnError(
+            f"the model needs features of another recipe than {store.path} holds: {fields}; "
+            "featurize with the model's recipe (--spec MODEL)"
+        )
     dataset = Dataset.from_store(store, classes=bundle.classes)
     split = given_split(dataset)
-    if split is None and store.manifest_digest == bundle.manifest_digest:
+    asked = np.arange(len(dataset)) if split is None else split.test
+    seen = bundle.has_seen(dataset.hashes[asked])
+    if seen.all():
         raise LearnError(
             f"the model was trained on the clips of {store.path}, so that its scores there would flatter it; "
             f"evaluate the plugin by folds instead (-m {bundle.plugin.name}), or give a store of other clips"
         )
-    tested = np.arange(len(dataset)) if split is None else split.test
+    tested = asked[~seen]
     start = perf_counter()
     probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
     probabilities[tested] = bundle.model.predict_proba(dataset.features[tested], dataset.valid_frames[tested])
-    return _summarise(dataset, [_Run(probabilities, 0.0, perf_counter() - start, bundle.model)], seed=seed, fitted=False)
+    result = _summarise(dataset, [_Run(probabilities, 0.0, perf_counter() - start, bundle.model)], seed=seed, fitted=False)
+    left_out = {"kept for training": len(dataset) - len(asked), "seen in training": int(seen.sum())}
+    return replace(result, left_out=result.left_out | {reason: n for reason, n in left_out.items() if n})
+
+
+def majority_beside(result: Evaluation, *, seed: int = 0) -> Evaluation:
+    """The best that one answer for all clips can do where a trained model was scored: its probabilities are the shares of the classes."""
+    shares = np.bincount(result.labels, minlength=len(result.classes)) / len(result.labels)
+    probabilities = np.tile(shares, (len(result.labels), 1))
+    return replace(
+        result,
+        model=Majority.name,
+        params={},
+        probabilities=probabilities,
+        scores=score(result.labels, probabilities[None], classes=result.classes),
+        intervals=bootstrap(result.labels, probabilities[None], groups=result.groups, seed=seed),
+        predict_s=0.0,
+        size_bytes=0,
+    )
 
 
 def model_bytes(model: Classifier) -> int:
@@ -182,6 +210,7 @@ def _summarise(dataset: Dataset, runs: Sequence[_Run], *, seed: int, fitted: boo
         paths=[dataset.paths[clip] for clip in tested],
         start_s=dataset.start_s[tested],
         labels=labels,
+        groups=dataset.groups[tested],
         probabilities=probabilities.mean(axis=0),
         scores=score(labels, probabilities, classes=dataset.classes),
         intervals=bootstrap(labels, probabilities, groups=dataset.groups[tested], seed=seed),

@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -53,8 +55,10 @@ def predict(bundle: Bundle, manifest: "Manifest", *, workers: int = 2) -> Iterat
             yield Prediction(clip["path"], clip["start_s"], clip["label"], predicted, probabilities, clip["status"])
 
 
-def write_predictions(predictions: Iterable[Prediction], output: str | os.PathLike[str], *, classes: Sequence[str], labelled: bool) -> int:
-    """Write predictions to a new .csv, .jsonl or .parquet file, complete or not at all, and return how many there were.
+def write_predictions(
+    predictions: Iterable[Prediction], output: str | os.PathLike[str], *, classes: Sequence[str], labelled: bool
+) -> dict[str, int]:
+    """Write predictions to a new .csv, .jsonl or .parquet file, complete or not at all, and return how many have each status.
 
     The columns are path, start_s, label (if `labelled`), predicted, p_<class> for each class, status.
 
@@ -70,10 +74,11 @@ def write_predictions(predictions: Iterable[Prediction], output: str | os.PathLi
     path = check_output(output)
     columns = _columns(classes, labelled)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    rows = (_values(prediction, len(classes), labelled) for prediction in predictions)
+    statuses: Counter[str] = Counter()
+    rows = (_values(prediction, len(classes), labelled) for prediction in _counted(predictions, statuses))
     try:
         with partial.open("x", encoding="utf-8", newline="") as file:
-            count = _WRITERS[path.suffix](rows, columns, file)
+            _WRITERS[path.suffix](rows, columns, file)
         if path.suffix == ".parquet":
             _csv_to_parquet(partial, columns)
         partial.rename(path)
@@ -81,7 +86,7 @@ def write_predictions(predictions: Iterable[Prediction], output: str | os.PathLi
         raise LearnError(f"predictions cannot be written to {path}: {error.strerror or error}; choose another place") from error
     finally:
         partial.unlink(missing_ok=True)
-    return count
+    return dict(sorted(statuses.items()))
 
 
 def check_output(output: str | os.PathLike[str]) -> Path:
@@ -90,6 +95,12 @@ def check_output(output: str | os.PathLike[str]) -> Path:
     if path.suffix not in _WRITERS:
         raise LearnError(f"{path} has the extension {path.suffix!r}; {choices(path.suffix, _WRITERS)}")
     return check_absent(path)
+
+
+def _counted(predictions: Iterable[Prediction], statuses: Counter[str]) -> Iterator[Prediction]:
+    for prediction in predictions:
+        statuses[prediction.status] += 1
+        yield prediction
 
 
 def _columns(classes: Sequence[str], labelled: bool) -> dict[str, type]:
@@ -103,14 +114,16 @@ def _values(prediction: Prediction, n_classes: int, labelled: bool) -> list[Any]
     return [prediction.path, prediction.start_s, *label, prediction.predicted, *probabilities, prediction.status]
 
 
-def _write_csv(rows: Iterable[list[Any]], columns: dict[str, type], file: TextIO) -> int:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    return sum(1 for row in rows if writer.writerow(row))
+def _write_csv(rows: Iterable[list[Any]], columns: dict[str, type], file: TextIO) -> None:
+    # Python's writer leaves a lone carriage return unquoted, and its reader takes it for the end of a row.
+    plain, quoting = csv.writer(file, lineterminator="\n"), csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in chain([list(columns)], rows):
+        (quoting if any(isinstance(cell, str) and "\r" in cell for cell in row) else plain).writerow(row)
 
 
-def _write_jsonl(rows: Iterable[list[Any]], columns: dict[str, type], file: TextIO) -> int:
-    return sum(1 for row in rows if file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n"))
+def _write_jsonl(rows: Iterable[list[Any]], columns: dict[str, type], file: TextIO) -> None:
+    for row in rows:
+        file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n")
 
 
 def _csv_to_parquet(path: Path, columns: dict[str, type]) -> None:
@@ -126,7 +139,7 @@ def _csv_to_parquet(path: Path, columns: dict[str, type]) -> None:
         parquet.unlink(missing_ok=True)
 
 
-_WRITERS: dict[str, Callable[[Iterable[list[Any]], dict[str, type], TextIO], int]] = {
+_WRITERS: dict[str, Callable[[Iterable[list[Any]], dict[str, type], TextIO], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
     ".parquet": _write_csv,

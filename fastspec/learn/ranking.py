@@ -1,6 +1,6 @@
 """Classifiers side by side, on the same folds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastspec.learn.baseline import Majority
@@ -42,6 +42,7 @@ def leaderboard(
     repeats: int = 1,
     seed: int = 0,
     threads: int = 1,
+    on_start: Callable[[str], None] | None = None,
 ) -> list[LeaderboardRow]:
     """Evaluate plugins on the same folds, with the majority baseline among them; the lowest log-loss comes first.
 
@@ -52,6 +53,7 @@ def leaderboard(
         repeats: how often, each time with another seed.
         seed: of the first repeat.
         threads: that a model may use.
+        on_start: is told the name of each classifier before it is evaluated.
 
     Raises:
         LearnError: clips that cannot be learned from or split as asked.
@@ -63,7 +65,11 @@ def leaderboard(
         if name != Majority.name:
             load_plugin(name)
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
-    evaluations = [evaluate(dataset, name, folds=folds, repeats=repeats, seed=seed, threads=threads) for name in names]
+    evaluations = []
+    for name in names:
+        if on_start is not None:
+            on_start(name)
+        evaluations.append(evaluate(dataset, name, folds=folds, repeats=repeats, seed=seed, threads=threads))
     return sorted(map(leaderboard_row, evaluations), key=lambda row: row.log_loss)
 
 

@@ -52,7 +52,10 @@ def given_split(dataset: Dataset) -> Fold | None:
         raise LearnError(f"{path} has no split while other clips have one; give each clip train, validation or test")
     straddling = np.intersect1d(dataset.groups[tests], dataset.groups[trains])
     if len(straddling):
-        raise LearnError(f"group {straddling[0]!s} is in both train and test of the given split; put each group on one side")
+        raise LearnError(
+            f"group {straddling[0]!s} is, itself or as a copy of its audio, in both train and test of the given split; "
+            "put each group and all its copies on one side"
+        )
     return Fold(np.flatnonzero(trains), np.flatnonzero(tests))
 
 

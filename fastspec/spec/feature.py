@@ -21,6 +21,8 @@ LogFloorMode = Literal["clamp", "add"]
 Normalize = Literal["none", "fixed", "per_band"]
 
 MAX_N_FFT = 1 << 16
+MAX_HOP_LENGTH = 1 << 30
+MAX_N_MELS = 1 << 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +191,8 @@ def _check_framing(spec: FeatureSpec) -> None:
         raise SpecError(f"n_fft is {spec.n_fft}; give 2 to {MAX_N_FFT}")
     if not 1 <= spec.window_length <= spec.n_fft:
         raise SpecError(f"win_length is {spec.win_length} with n_fft {spec.n_fft}; give 1 <= win_length <= n_fft, or a larger n_fft")
-    if spec.hop_length < 1:
-        raise SpecError(f"hop_length is {spec.hop_length}; give 1 or more samples")
+    if not 1 <= spec.hop_length <= MAX_HOP_LENGTH:
+        raise SpecError(f"hop_length is {spec.hop_length}; give 1 to {MAX_HOP_LENGTH} samples")
     if spec.center_on == "half_hop" and not spec.center:
         raise SpecError("center_on is 'half_hop' with center False; give center True, or center_on 'hop'")
     if spec.power not in (1.0, 2.0):
@@ -200,8 +202,8 @@ def _check_framing(spec: FeatureSpec) -> None:
 def _check_bank(spec: FeatureSpec) -> None:
     if spec.features == "stft":
         return
-    if spec.n_mels < 1:
-        raise SpecError(f"n_mels is {spec.n_mels}; give 1 or more bands")
+    if not 1 <= spec.n_mels <= MAX_N_MELS:
+        raise SpecError(f"n_mels is {spec.n_mels}; give 1 to {MAX_N_MELS} bands")
     nyquist = spec.sample_rate / 2
     if spec.upper_edge_hz > nyquist:
         raise SpecError(f"fmax is {spec.fmax} Hz, above half the sample rate, {nyquist} Hz; give at most that, or None")
@@ -212,14 +214,14 @@ def _check_bank(spec: FeatureSpec) -> None:
 
 
 def _check_log(spec: FeatureSpec) -> None:
-    if spec.log != "none" and not 1e-38 <= spec.log_floor <= 1e30:
-        raise SpecError(f"log_floor is {spec.log_floor}; give 1e-38 to 1e30, so that the logarithm stays finite in float32")
+    if spec.log != "none" and not 1.2e-38 <= spec.log_floor <= 1e30:
+        raise SpecError(f"log_floor is {spec.log_floor}; give 1.2e-38 (float32's least normal number) to 1e30")
     if spec.top_db is not None and spec.log == "none":
         raise SpecError(
             f"top_db is {spec.top_db} with log 'none'; top_db needs a logarithm: give log 'db', 'log10' or 'ln', or top_db None"
         )
-    if spec.top_db is not None and spec.top_db < 0:
-        raise SpecError(f"top_db is {spec.top_db}; give 0 or more dB, or None")
+    if spec.top_db is not None and not 0 <= spec.top_db <= 1e6:
+        raise SpecError(f"top_db is {spec.top_db}; give 0 to 1e6 dB, or None")
     if not 1e-6 <= spec.norm_std <= 1e6:
         raise SpecError(f"norm_std is {spec.norm_std}; give 1e-6 to 1e6")
     if abs(spec.norm_mean) > 1e6:

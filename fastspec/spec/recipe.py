@@ -74,8 +74,14 @@ class Recipe:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """`(frames, bands)` of one clip's features."""
-        return self.spec.shape(self.n_samples)
+        """`(frames, bands)` of one clip's features. SpecError when the clip is shorter than a frame."""
+        shape = self.spec.shape(self.n_samples)
+        if not shape[0]:
+            raise SpecError(
+                f"clip_s is {self.clip.clip_s:g}, {self.n_samples} samples, which hold no frame of {self.spec.frame_length}; "
+                "give a longer clip, or center True"
+            )
+        return shape
 
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields of the spec or of the clip policy changed, validated anew."""

@@ -99,4 +99,23 @@ def open_store(path: str | Path) -> FeatureStore:
     layout = Layout.read(path)
     if not is_finished(path):
         raise StoreError(f"{path} is not finished; run the same featurize command again with --resume")
+    _check_whole(path, layout)
     return FeatureStore(path, layout)
+
+
+def _check_whole(path: Path, layout: Layout) -> None:
+    """That no file is missing: Zarr reads a chunk that is not there as NaN, and scores of such features mean nothing."""
+    try:
+        n_hashes = len(chunk_hashes(path))
+        height = pl.scan_parquet(path / "ledger.parquet").select(pl.len()).collect().item()
+        shape = zarr.open_array(path / "features", mode="r").shape
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{path} is damaged ({error}); make it again with 'fastspec featurize … --overwrite'") from None
+    if shape != layout.shape or (n_hashes, height) != (layout.n_chunks, layout.n_clips):
+        raise StoreError(f"{path} is damaged: its files do not agree on how many clips it holds; make it again with --overwrite")
+    for chunk in range(layout.n_chunks):
+        file = path / "features" / "c" / str(chunk) / "0" / "0"
+        if not file.is_file():
+            raise StoreError(
+                f"{path} is damaged: {file.relative_to(path)} is missing; make it again with 'fastspec featurize … --overwrite'"
+            )

@@ -21,6 +21,7 @@ from fastspec.store.reading import FeatureStore, is_finished, open_store
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
+_VALID_FRAMES_CHUNK = 1 << 16
 
 
 class StoreWriter:
@@ -39,27 +40,16 @@ class StoreWriter:
         Raises:
             StoreError: its folder cannot be written.
         """
+        draft = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+            _write_draft(draft, layout, manifest)
+            draft.rename(path)
         except OSError as error:
+            if draft is not None:
+                shutil.rmtree(draft, ignore_errors=True)
             raise StoreError(f"{path} cannot be created: {error.strerror}; choose a folder that can be written") from None
-        draft.chmod(0o755)  # mkdtemp makes it private
-        zarr.create_group(draft, attributes={"fastspec": {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest()}})
-        zarr.create_array(
-            draft,
-            name="features",
-            shape=layout.shape,
-            chunks=(layout.chunk_clips, *layout.shape[1:]),
-            dtype="float32",
-            fill_value=float("nan"),
-            compressors=None,
-            dimension_names=("clips", "frames", "bands"),
-        )
-        (draft / "commits").mkdir()
-        manifest.write_parquet(draft / "manifest.parquet")
-        write_atomically(draft / "fastspec.json", layout.to_json().encode())
-        draft.rename(path)
         sync_folder(path.parent)
         return cls(path, layout)
 
@@ -114,7 +104,10 @@ class StoreWriter:
     def _write_valid_frames(self, counts: list[int]) -> None:
         remove_tree(self.path / "valid_frames")
         values = np.array(counts, np.int32)
-        zarr.create_array(self.path, name="valid_frames", data=values, chunks=(1 << 20,), compressors=None, dimension_names=("clips",))
+        with zarr.config.set(_ZARR_OPTIONS):
+            zarr.create_array(
+                self.path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
+            )
 
     def _sweep_features(self) -> None:
         """Remove what a kill left beside the chunks."""
@@ -126,6 +119,25 @@ class StoreWriter:
 
     def _commit_path(self, partition: int) -> Path:
         return self.path / "commits" / f"{partition:06}.json"
+
+
+def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
+    """A store with nothing in it, in an empty folder."""
+    draft.chmod(0o755)  # mkdtemp makes it private
+    zarr.create_group(draft, attributes={"fastspec": {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest()}})
+    zarr.create_array(
+        draft,
+        name="features",
+        shape=layout.shape,
+        chunks=(layout.chunk_clips, *layout.shape[1:]),
+        dtype="float32",
+        fill_value=float("nan"),
+        compressors=None,
+        dimension_names=("clips", "frames", "bands"),
+    )
+    (draft / "commits").mkdir()
+    manifest.write_parquet(draft / "manifest.parquet")
+    write_atomically(draft / "fastspec.json", layout.to_json().encode())
 
 
 def sweep_finished(path: Path) -> None:
