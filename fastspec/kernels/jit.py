@@ -5,7 +5,7 @@ edits in another file, the lane count, or bounds checks; confuses functions when
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 from numba.core.dispatcher import Dispatcher
@@ -14,6 +14,7 @@ from fastspec.kernels.compiled import KernelCache
 
 # Neither `nnan` nor `ninf`: non-finite samples are found by testing for them.
 FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+_entries: list[Dispatcher] = []
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST_MATH}
 
 
@@ -35,4 +36,21 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     dispatcher = numba.njit(**OPTIONS)(function)
     if isinstance(dispatcher, Dispatcher):  # not where the JIT is disabled
         KernelCache(function).attach(dispatcher)
+        _entries.append(dispatcher)
     return dispatcher  # type: ignore[no-any-return]
+
+
+class Compilations(NamedTuple):
+    """How this process came by its kernels."""
+
+    compiled: int
+    read: int
+
+
+def compilations() -> Compilations:
+    """Kernels that this process has compiled, and those that it has read from the cache."""
+    stats = [dispatcher.stats for dispatcher in _entries]
+    return Compilations(
+        compiled=sum(sum(each.cache_misses.values()) for each in stats),
+        read=sum(sum(each.cache_hits.values()) for each in stats),
+    )
