@@ -71,7 +71,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 def compiled_as(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], None]:
     """Decorate what types and lowers calls of `function` in compiled code, as `numba.extending.intrinsic` would a function of its own.
 
-    Tried and lost: `overload` around an intrinsic. Numba compiles each one for itself, which took a fourth of all compile time.
+    Tried and lost: `overload` around an intrinsic. Numba compiles each one for itself, a third of all that it compiled.
     """
 
     def attach(definition: Callable[..., Any]) -> None:
