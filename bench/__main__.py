@@ -7,9 +7,8 @@ from pathlib import Path
 
 from bench import golden, kernel, picture, stages
 from bench.measure import machine
-from bench.output import as_json, as_text
+from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
-from fastspec.references import REFERENCES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,9 +35,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
         command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
         command.set_defaults(run=run)
-    purpose = "write the golden vectors of the tests; needs every reference installed"
+    purpose = "write the golden vectors of presets; needs their references installed"
     command = commands.add_parser("golden", help=purpose, description=purpose)
-    command.add_argument("--folder", type=Path, default=golden.ROOT / "tests" / "golden", help="where (%(default)s)")
+    command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
+    command.add_argument("--folder", type=Path, default=golden.FOLDER, help="where (%(default)s)")
     command.set_defaults(run=_golden)
     purpose = "draw the picture of README from a recording that is fetched"
     commands.add_parser("picture", help=purpose, description=purpose).set_defaults(run=_picture)
@@ -59,11 +59,15 @@ def _at_least(kind: type[int] | type[float], least: float) -> Callable[[str], fl
 
 
 def _kernel(options: argparse.Namespace) -> str:
-    for peer in REFERENCES.values():
+    peers = kernel.peers()
+    for peer in peers:
         if not peer.is_installed():
             print(f"bench: {peer.name} is not installed and left out; to include it: {peer.install_command}", file=sys.stderr)
     rows = kernel.run_kernel(clips=options.clips, seconds=options.seconds, repeat=options.repeat)
-    return as_json("bench kernel", machine(), rows) if options.json else as_text(machine(), kernel.columns(rows), rows)
+    call = kernel.run_single_call(repeat=options.repeat)
+    if options.json:
+        return as_json("bench kernel", machine(peers), [*rows, call])
+    return f"{as_text(machine(peers), kernel.COLUMNS, rows)}\n\n{as_table(kernel.CALL_COLUMNS, [call])}"
 
 
 def _stages(options: argparse.Namespace) -> str:
@@ -72,7 +76,7 @@ def _stages(options: argparse.Namespace) -> str:
 
 
 def _golden(options: argparse.Namespace) -> str:
-    return "\n".join(f"wrote {path}" for path in golden.write_golden(options.folder))
+    return "\n".join(f"wrote {path}" for path in golden.write_golden(options.names, options.folder))
 
 
 def _picture(_options: argparse.Namespace) -> str:

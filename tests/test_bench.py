@@ -10,25 +10,32 @@ from bench.__main__ import main
 from bench.measure import best_seconds
 from bench.output import as_text
 from fastspec.errors import RunFailed
-from fastspec.references import REFERENCES, Reference, installed_references
+from fastspec.references import REFERENCES, Reference, references
 
 TINY = ["--clips", "2", "--seconds", "0.2", "--repeat", "1"]
 MACHINE = {"cpu": "a CPU", "cores": 2, "lanes": 8, "system": "Linux", "python": "3.11", "packages": {"numpy": "2.4"}}
 
 
-def test_kernel__prints_one_row_per_case_and_implementation_with_its_ratio_to_each_peer(capsys):
+def test_kernel__prints_one_row_per_case_and_implementation_and_whether_its_floor_is_met(capsys):
     assert main(["kernel", "--json", *TINY]) == 0
     printed = json.loads(capsys.readouterr().out)
-    peers = [peer.name for peer in installed_references()]
     assert set(printed) == {"command", "version", "machine", "rows"}
     assert printed["command"] == "bench kernel"
     assert {"cpu", "lanes", "packages"} <= set(printed["machine"])
-    assert [(row["case"], row["implementation"]) for row in printed["rows"]] == [
-        (case.name, name) for case in kernel.CASES for name in (kernel.OURS, *peers)
+    *rows, call = printed["rows"]
+    assert [(row["case"], row["implementation"]) for row in rows] == [
+        (case.name, name)
+        for case in kernel.CASES
+        for name in (kernel.OURS, *(peer.name for peer in references(case.spec) if peer.is_installed()))
     ]
-    for row in printed["rows"]:
-        assert set(row) == {*kernel.COLUMNS, "clips", "seconds", *(f"faster_than_{peer}" for peer in peers)}
+    for row in rows:
+        assert set(row) == {*kernel.COLUMNS, "clips", "seconds"}
         assert row["ns_per_frame"] > 0
+        floor = {case.name: case for case in kernel.CASES}[row["case"]].floors.get(row["implementation"])
+        assert row["at_least"] == floor
+        assert row["met"] is (None if floor is None else row["faster"] >= floor)
+    assert set(call) == set(kernel.CALL_COLUMNS)
+    assert call["us_above"] == pytest.approx(call["us_per_call"] - call["us_in_kernel"])
 
 
 def test_kernel__prints_a_table_that_names_the_machine(capsys):
@@ -46,8 +53,8 @@ def shifted(spec):
 
 
 def test_kernel__refuses_to_time_an_implementation_that_computes_something_else(monkeypatch, capsys):
-    wrong = Reference(name="wrong", packages=("numpy",), batched=False, build=shifted)
-    monkeypatch.setattr(kernel, "installed_references", lambda: [wrong])
+    wrong = Reference(name="wrong", packages=("numpy",), build=shifted, base=kernel.SPEECH)
+    monkeypatch.setattr(kernel, "references", lambda _spec: [wrong])
     with pytest.raises(RunFailed, match=r"wrong \(one by one\) is 1 away from fastspec, allowed are 0.0001"):
         kernel.run_kernel(clips=1, seconds=0.1, repeat=1)
     assert main(["kernel", *TINY]) == 1
@@ -60,8 +67,8 @@ def test_kernel__reports_the_faster_form_of_each_implementation():
 
 
 def test_reference_that_is_not_installed__is_named_with_the_command_that_installs_it(monkeypatch, capsys):
-    absent = Reference(name="absent", packages=("no_such_package",), batched=False, build=shifted)
-    monkeypatch.setitem(REFERENCES, "absent", absent)
+    absent = Reference(name="absent", packages=("no_such_package",), build=shifted, base=kernel.SPEECH)
+    monkeypatch.setattr("fastspec.references.table.REFERENCES", (*REFERENCES, absent))
     assert main(["kernel", *TINY]) == 0
     printed = capsys.readouterr()
     assert "absent is not installed and left out; to include it: pip install no_such_package" in printed.err

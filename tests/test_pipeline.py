@@ -356,8 +356,7 @@ def test_clip_padded_by_frames__has_its_own_features_and_then_zeros(short_clip):
 
 def test_ast_preset__pads_to_1024_frames_with_what_its_reference_pads_with(short_clip):
     manifest, samples = short_clip
-    with np.load(Path(__file__).with_name("golden") / "ast.npz") as golden:
-        padding = golden["noise_features"][-1, 0]
+    padding = (0 - -4.2677393) / (2 * 4.5689974)  # zeros, which are normalised; tests/test_references.py asks the reference
     ours, valid = features_of(manifest, preset("ast"))
     assert (ours.shape, valid) == ((1024, 128), 28)
     np.testing.assert_array_equal(ours[:28], FrontEnd(preset("ast"))(samples))
