@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, picture, stages
+from bench import golden, kernel, picture, readme, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -28,9 +28,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, purpose in (
         ("kernel", _kernel, "features a second beside every installed reference, results compared"),
         ("stages", _stages, "each stage of the kernel, and a process's first call"),
+        ("readme", _readme, "measure the tables of README and write them into it"),
     ):
         command = commands.add_parser(name, help=purpose, description=purpose)
-        command.add_argument("--json", action="store_true", help="print one JSON object")
+        if run is not _readme:
+            command.add_argument("--json", action="store_true", help="print one JSON object")
         command.add_argument("--repeat", type=_at_least(int, 1), default=7, help="rounds, of which the best counts (%(default)s)")
         command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
         command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
@@ -73,6 +75,10 @@ def _kernel(options: argparse.Namespace) -> str:
 def _stages(options: argparse.Namespace) -> str:
     rows = stages.run_stages(clips=options.clips, seconds=options.seconds, repeat=options.repeat) + stages.run_first_calls()
     return as_json("bench stages", machine(), rows) if options.json else as_text(machine(), stages.COLUMNS, rows)
+
+
+def _readme(options: argparse.Namespace) -> str:
+    return f"wrote {readme.write_readme(clips=options.clips, seconds=options.seconds, repeat=options.repeat)}"
 
 
 def _golden(options: argparse.Namespace) -> str:

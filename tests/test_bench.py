@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bench import kernel, stages
+from bench import kernel, readme, stages
 from bench.__main__ import main
 from bench.measure import best_seconds
 from bench.output import as_text
@@ -104,6 +104,23 @@ def test_all_stages_together__compute_the_front_end():
     stages._run_to(stages.STAGES[-1], front, samples, n_frames, out)()
     whole_blocks = n_frames // len(front._plan.lanes) * len(front._plan.lanes)
     np.testing.assert_array_equal(out.reshape(n_frames, 80)[:whole_blocks], expected[:whole_blocks])
+
+
+def test_readme__gets_both_tables_between_their_markers(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "PRESETS", ["librosa"])
+    path = tmp_path / "README.md"
+    path.write_text("before <!-- speed -->\nold\n<!-- /speed -->\nbetween <!-- parity -->\n<!-- /parity --> after", encoding="utf8")
+    readme.write_readme(clips=1, seconds=0.2, repeat=1, path=path)
+    text = path.read_text(encoding="utf8")
+    assert "old" not in text
+    assert [text.index(word) for word in ("before", "librosa", "lanes", "between", "its own", "after")] == sorted(
+        text.index(word) for word in ("before", "librosa", "lanes", "between", "its own", "after")
+    )
+
+
+def test_readme_without_markers__is_refused():
+    with pytest.raises(RunFailed, match="README has 0 places between <!-- speed -->"):
+        readme.replace_between("nothing", "speed", "table")
 
 
 def test_first_call__is_timed_in_a_process_of_its_own_with_the_cache_given(tmp_path, monkeypatch):

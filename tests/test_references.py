@@ -131,7 +131,19 @@ def test_parity_without_the_reference__says_how_to_install_it_and_reads_golden_v
     monkeypatch.setattr("fastspec.references.parity.reference", lambda name: absent(name))
     found = measure_parity("librosa")
     assert not found.live
-    assert found.missing == "librosa is not installed; install it: pip install librosa no_such_package"
+    assert found.missing == "no_such_package is not installed; for librosa: pip install no_such_package"
+    assert found.passed
+
+
+def test_parity_with_a_reference_that_fails__says_how_and_reads_golden_vectors(monkeypatch):
+    def build(_spec):
+        return lambda _samples: 1 // 0
+
+    failing = Reference(name="librosa", packages=("numpy",), build=build, base=PRESETS["librosa"].spec)
+    monkeypatch.setattr("fastspec.references.parity.reference", lambda _: failing)
+    found = measure_parity("librosa")
+    assert not found.live
+    assert found.missing.startswith("librosa fails here (ZeroDivisionError: integer")
     assert found.passed
 
 
@@ -162,7 +174,7 @@ def test_missing_reference__says_how_to_install_it():
     missing = Reference(name="absent", packages=("no_such_package", "numpy"), build=fail_to_load)
     assert not missing.is_installed()
     for ask in (missing.versions, lambda: missing.transform(SPEECH)):
-        with pytest.raises(ReferenceUnavailable, match=r"absent is not installed; install it: pip install no_such_package numpy"):
+        with pytest.raises(ReferenceUnavailable, match=r"no_such_package is not installed; for absent: pip install no_such_package$"):
             ask()
 
 

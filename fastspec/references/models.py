@@ -1,7 +1,9 @@
 """The front ends of models, as the projects that publish them compute them."""
 
 import importlib
+import os
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -100,5 +102,6 @@ def build_torchvggish(spec: FeatureSpec) -> Transform:
 
 def _extractor(folder: str, name: str) -> Any:
     prepare_torch()
-    importlib.import_module("transformers").logging.set_verbosity_error()
+    with patch.dict(os.environ, {"TRANSFORMERS_VERBOSITY": "error"}):  # it advises to install what no front end needs
+        importlib.import_module("transformers")
     return getattr(importlib.import_module(f"transformers.models.{folder}.feature_extraction_{folder}"), name)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fastspec.frontend import FrontEnd
 from fastspec.presets import preset
 from fastspec.references.comparison import Largest, differences, largest, tolerance, unit
-from fastspec.references.golden import Vectors, read_golden
-from fastspec.references.reference import Float32, ReferenceUnavailable
+from fastspec.references.golden import Golden, Vectors, read_golden
+from fastspec.references.reference import Float32, Reference, ReferenceUnavailable
 from fastspec.references.table import reference
 from fastspec.spec import FeatureSpec
 
@@ -61,17 +61,9 @@ def measure_parity(name: str) -> Parity:
         ReferenceUnavailable: it has no golden vectors.
     """
     spec, peer, golden = preset(name).spec, reference(name), read_golden(name)
-    missing, theirs, versions = None, {signal: vectors.features for signal, vectors in golden.signals.items()}, golden.versions
-    try:
-        transform = peer.transform(spec)
-    except ReferenceUnavailable as error:
-        missing = str(error)
-    else:
-        versions = peer.versions()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = {signal: transform(vectors.samples) for signal, vectors in golden.signals.items()}
+    missing, theirs = _ask(peer, spec, golden)
     compared = {signal: _compare(spec, vectors, theirs[signal]) for signal, vectors in golden.signals.items()}
+    versions = golden.versions if missing else peer.versions()
     signal, (worst, _, _) = max(compared.items(), key=_rank)
     return Parity(
         preset=name,
@@ -91,6 +83,20 @@ def measure_parity(name: str) -> Parity:
         reference_error=max(theirs.value for _, theirs, _ in compared.values()),
         own_error=max(ours.value for _, _, ours in compared.values()),
     )
+
+
+def _ask(peer: Reference, spec: FeatureSpec, golden: Golden) -> tuple[str | None, dict[str, Float32]]:
+    """The reference's features of each signal; where it does not give them, why, and its golden vectors."""
+    try:
+        transform = peer.transform(spec)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return None, {signal: transform(vectors.samples) for signal, vectors in golden.signals.items()}
+    except ReferenceUnavailable as error:
+        missing = str(error)
+    except Exception as error:  # another project's code, in a version that nobody has seen yet, may raise anything
+        missing = f"{peer.name} fails here ({type(error).__name__}: {error}); known to work: {golden.versions[peer.project]}"
+    return missing, {signal: vectors.features for signal, vectors in golden.signals.items()}
 
 
 def _compare(spec: FeatureSpec, vectors: Vectors, theirs: Float32) -> tuple[Largest, Largest, Largest]:

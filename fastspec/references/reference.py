@@ -62,12 +62,16 @@ class Reference:
     @property
     def install_command(self) -> str:
         """What installs its packages."""
-        bare = f"pip install --no-deps {' '.join(self.bare)}"
-        return " && ".join([f"pip install {' '.join(self.packages)}"] * bool(self.packages) + [bare] * bool(self.bare))
+        return self._install_command(self.bare + self.packages)
+
+    def _install_command(self, packages: tuple[str, ...]) -> str:
+        whole, bare = ([name for name in packages if (name in self.bare) is alone] for alone in (False, True))
+        commands = (("pip install", whole), ("pip install --no-deps", bare))
+        return " && ".join(f"{command} {' '.join(names)}" for command, names in commands if names)
 
     def is_installed(self) -> bool:
         """Whether its packages are there; nothing is imported to find out."""
-        return all(_installed(package) is not None for package in self.packages + self.bare)
+        return not self._missing()
 
     def versions(self) -> dict[str, str]:
         """The version of each package that it uses. ReferenceUnavailable when one that it needs is missing."""
@@ -113,9 +117,14 @@ class Reference:
                 foreign[entry.name] = " or ".join(repr(value) for value in values)
         return foreign
 
+    def _missing(self) -> tuple[str, ...]:
+        return tuple(package for package in self.bare + self.packages if _installed(package) is None)
+
     def _require(self) -> None:
-        if not self.is_installed():
-            raise ReferenceUnavailable(f"{self.name} is not installed; install it: {self.install_command}")
+        missing = self._missing()
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise ReferenceUnavailable(f"{', '.join(missing)} {verb} not installed; for {self.name}: {self._install_command(missing)}")
 
 
 def _installed(package: str) -> str | None:

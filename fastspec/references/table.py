@@ -79,11 +79,10 @@ REFERENCES: tuple[Reference, ...] = (
     ),
     Reference(
         name="transformers",
-        packages=("transformers",),
+        packages=("transformers", *_TORCH),
         build=models.build_ast,
         base=PRESETS["ast"].spec,
         defines=("ast",),
-        helpers=_TORCH,
     ),
     Reference(
         name="transformers",
