@@ -12,6 +12,7 @@ from bench.output import as_table, describe
 from fastspec.errors import RunFailed
 from fastspec.presets import PRESETS
 from fastspec.references import measure_parity
+from fastspec.report.tables import power_of_ten
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 SPEED = {"case": "case", "peer": "fastspec beside", "faster": "× as fast", "at_least": "floor"}
@@ -59,7 +60,8 @@ def _parity() -> str:
     missed = [row["preset"] for row in rows if not row["passed"]]
     if missed:
         raise RunFailed(f"these presets miss their references: {', '.join(missed)}; see fastspec preset parity")
-    return as_table(PARITY, [row | {"peer": _peer(row)} for row in rows])
+    numbers = ("error", "tolerance", "reference_error")
+    return as_table(PARITY, [row | {"peer": _peer(row), **{name: power_of_ten(row[name]) for name in numbers}} for row in rows])
 
 
 def _peer(row: Mapping[str, Any]) -> str:

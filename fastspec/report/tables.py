@@ -140,7 +140,7 @@ def parity_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
         table.add_column(heading, justify="left" if heading in ("unit", "where") else "right", no_wrap=True)
     for row in rows:
         name = Text(row["preset"], "bold").append(f"\n{_reference(row)}", "not bold dim")
-        numbers = (_power_of_ten(row[field]) for field in ("error", "tolerance", "reference_error"))
+        numbers = (power_of_ten(row[field]) for field in ("error", "tolerance", "reference_error"))
         where = f"{row['signal']} {row['frame']}, {row['band']}"
         table.add_row(name, *numbers, row["unit"], where, Text("ok", "green") if row["passed"] else Text("MISS", "bold red"))
     table.caption_justify, table.caption = "left", Text(_PARITY_CAPTION, "dim")
@@ -189,10 +189,10 @@ def _number(value: float | None) -> str:
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
 
 
-def _power_of_ten(value: float) -> str:
+def power_of_ten(value: float) -> str:
     """Two digits and the exponent.
 
-    >>> _power_of_ten(0.000123), _power_of_ten(0.0)
+    >>> power_of_ten(0.000123), power_of_ten(0.0)
     ('1.2e-4', '0')
     """
     digits, _, exponent = f"{value:.1e}".partition("e")
