@@ -125,6 +125,7 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (len(manifest), output) == (41, tmp_path / "s.zarr")
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
+    assert len(options.pop("plan").clips) == 41
     assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False}
 
 
@@ -323,13 +324,13 @@ def test_ctrl_c__exits_130_and_says_how_to_go_on(tmp_path):
         soundfile.write(path, random.uniform(-0.1, 0.1, 16000), 16000)
     arguments = ["featurize", "c", "-o", "s.zarr", "--preset", "torchaudio", "--set", "hop_length=4", "--clip", "1"]
     code = (
-        "import os, signal, fastspec.pipeline.run as run\n"
-        "original, calls = run._Tally.add, []\n"
+        "import os, signal\nfrom fastspec.pipeline.work import Tally\n"
+        "original, calls = Tally.add, []\n"
         "def add(self, *counts):\n"
         "    calls.append(1)\n"
         "    if len(calls) == 2:\n        os.kill(os.getpid(), signal.SIGINT)\n"
         "    original(self, *counts)\n"
-        "run._Tally.add = add\n"
+        "Tally.add = add\n"
         f"import sys; sys.argv = ['fastspec', *{arguments!r}]\n"
         "from fastspec.cli import main; main()"
     )

@@ -98,7 +98,8 @@ def test_digest__covers_every_field():
         "mel_norm": "slaney", "allow_empty_bands": True, "log": "db", "log_floor": 1e-5, "log_floor_mode": "add", "clip_s": 2.0,
         "channel": "left", "resample": "VHQ", "pad": "repeat", "sample_scale": 32768.0, "remove_dc": "frame", "preemphasis": 0.97,
         "preemphasis_mode": "signal", "frame_span": "window", "center_on": "half_hop", "drop_last_frame": True, "mel_triangles": "mel",
-        "normalize": "fixed", "norm_mean": 1.0, "norm_std": 2.0, "top_db": 80.0, "hop_s": 0.5, "last": "shift", "crop": "center", "min_s": 0.5,
+        "normalize": "fixed", "norm_mean": 1.0, "norm_std": 2.0, "top_db": 80.0, "hop_s": 0.5, "last": "shift",
+        "crop": "center", "min_s": 0.5,
     }  # fmt: skip
     digests = {base.replace(**{name: value}).digest() for name, value in changes.items()}
     assert len(digests | {base.digest()}) == len(changes) + 1

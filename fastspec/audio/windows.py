@@ -57,8 +57,9 @@ def cut_stretch(start_s: float, duration_s: float | None, extent: Extent, policy
 
 def _windows(start_s: float, stop: int, length: int, extent: Extent, policy: ClipPolicy, *, broken: bool) -> Cuts:
     rate, clip_s, hop_s = extent.sample_rate, policy.clip_s or 0.0, policy.hop_s or 0.0
-    # One more than can fit, and another in case that rounding makes room for it.
-    starts_s = start_s + hop_s * np.arange(max(0, int(((stop - length) / rate - start_s) / hop_s)) + 3)
+    # All that can fit, were each start rounded down, and one more.
+    most = max(0.0, (stop - length + 0.5) / rate - start_s) / hop_s
+    starts_s = start_s + hop_s * np.arange(int(most) + 3, dtype=np.float64)
     starts = np.rint(starts_s * rate).astype(np.int64)
     fitting = int(np.count_nonzero(starts + length <= stop))
     whole = Cuts(starts_s[:fitting], np.full(fitting, clip_s))

@@ -21,8 +21,8 @@ class Layout:
 
     Attributes:
         recipe: with its clip length set.
-        manifest_digest: of the rows that are read.
-        n_clips: how many.
+        manifest_digest: of what was to be read, before it was cut into clips.
+        n_clips: how many clips it gave.
         versions: of everything whose change could change a value.
     """
 
@@ -105,8 +105,8 @@ class Layout:
         differences = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
         if self.manifest_digest != other.manifest_digest:
             differences.append(
-                f"the manifest there has {self.n_clips} clips and the digest {self.manifest_digest[:12]}, "
-                f"here {other.n_clips} and {other.manifest_digest[:12]}"
+                f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "
+                f"here it has the digest {other.manifest_digest[:12]}"
             )
         names = sorted(self.versions.keys() | other.versions.keys())
         changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]
