@@ -156,7 +156,11 @@ def ramp(frames):
 
 
 def save(path, samples, rate=RATE, **options):
-    soundfile.write(path, samples, rate, **options)
+    """A manifest of one recording. It is written in pieces, since libsndfile's Vorbis encoder crashes over long ones."""
+    samples = samples.reshape(len(samples), -1)
+    with soundfile.SoundFile(path, "w", rate, samples.shape[1], **options) as file:
+        for first in range(0, len(samples), 65_536):
+            file.write(samples[first : first + 65_536])
     table = pl.DataFrame({name: [str(path) if name == "path" else 0.0 if name == "start_s" else None] for name in SCHEMA}, schema=SCHEMA)
     return Manifest(table, "one recording", Files(Path()))
 
@@ -207,7 +211,7 @@ def test_mp3_whose_header_estimate_is_wrong__is_cut_by_what_it_decodes_to(tmp_pa
     assert rows[-1]["decoded_frames"] == decoded
 
 
-@pytest.mark.parametrize("form, subtype", [("WAV", "PCM_16"), ("AIFF", "PCM_24"), ("AU", "FLOAT"), ("CAF", "PCM_16"), ("W64", "PCM_16")])
+@pytest.mark.parametrize("form, subtype", [("WAV", "PCM_16"), ("AIFF", "PCM_24"), ("AU", "FLOAT"), ("RF64", "PCM_16"), ("W64", "PCM_16")])
 def test_uncompressed_recording_that_is_cut_off__is_measured_as_it_decodes(tmp_path, form, subtype):
     manifest = save(tmp_path / "whole", noise(20_000), format=form, subtype=subtype)
     data = (tmp_path / "whole").read_bytes()
@@ -280,7 +284,9 @@ def test_valid_frames__are_those_of_each_windows_own_samples(tmp_path, policy):
     manifest = write_corpus(tmp_path, a=noise(19_000), b=noise(3000))
     recipe = RECIPE.replace(clip_s=1.0, hop_s=0.5, **policy)
     (batch,) = stream_features(manifest, recipe)
-    own = [min(8000, frames - round(row["start_s"] * RATE)) for row in batch.rows for frames in [19_000 if "a.wav" in row["path"] else 3000]]
+    own = [
+        min(8000, frames - round(row["start_s"] * RATE)) for row in batch.rows for frames in [19_000 if "a.wav" in row["path"] else 3000]
+    ]
     usable = [row["status"] == "ok" for row in batch.rows]
     assert batch.valid_frames.tolist() == [ok * recipe.spec.n_frames(n) for ok, n in zip(usable, own, strict=True)]
 
@@ -336,7 +342,7 @@ FAULTS = {
     "antiphase": ([LEFT, -0.8 * LEFT + 0.05 * RIGHT], "channels 1 and 2 are in antiphase"),
     "dead": ([LEFT, 1e-5 * RIGHT], "channel 2 is dead"),
     "dead with an offset": ([0.3 + 0 * LEFT, LEFT], "channel 1 is dead"),
-    "both": ([LEFT, 0 * LEFT, -LEFT], "channel 2 is dead, channels 1 and 3 are in antiphase"),
+    "both": ([LEFT, 0 * LEFT, -0.8 * LEFT], "channel 2 is dead, channels 1 and 3 are in antiphase"),
     "quiet": ([LEFT, 0.01 * RIGHT], None),
     "unlike": ([LEFT, RIGHT], None),
     "in phase": ([LEFT, 0.5 * LEFT], None),
@@ -495,18 +501,14 @@ def test_progress__counts_recordings_first_and_then_windows(recordings, tmp_path
     assert seen == lengths + features
 
 
-def test_recording__is_decoded_once_a_partition(recordings, tmp_path, monkeypatch):
+def test_recording__is_decoded_once_to_be_measured_and_once_a_partition(recordings, tmp_path, monkeypatch):
+    mp3 = recordings / "a" / "c.mp3"
+    blocks = -(-len(soundfile.read(mp3)[0]) // 65_536)
     decoded = []
     read = soundfile.SoundFile.read
     monkeypatch.setattr(soundfile.SoundFile, "read", lambda self, out: (decoded.append(self.name), read(self, out=out))[1])
-    manifest = read_corpus(recordings)
-    recipe = WINDOWS.replace(hop_length=16)
-    clips = cut_clips(manifest, recipe)
     monkeypatch.setattr(Layout, "chunk_clips", 8)
     monkeypatch.setattr(Layout, "partition_chunks", 10**6)
-    decoded.clear()
-    featurize(manifest, tmp_path / "one.zarr", recipe=recipe, workers=0)
-    once = decoded.count(str(recordings / "a" / "c.mp3").encode())
-    frames = next(row for row in reversed(clips.rows(0, len(clips))) if row.path == "a/c.mp3")
-    blocks = -(-round((frames.start_s + 0.5) * RATE) // 65_536)
-    assert once <= 2 * (blocks + 1)  # one pass that measures, one that computes
+    store = featurize(read_corpus(recordings), tmp_path / "one.zarr", recipe=WINDOWS.replace(hop_length=16), workers=0)
+    assert (store.ledger["path"] == "a/c.mp3").sum() > 3 * 8
+    assert decoded.count(bytes(mp3)) == (blocks + 1) + blocks  # only who measures asks for what follows the end
