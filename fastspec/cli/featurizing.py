@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -55,15 +55,17 @@ def featurize(
 
     Example: fastspec featurize sounds/ -o sounds.zarr --preset librosa --clip 3
 
-    Windows: fastspec featurize long/ -o long.zarr --window 3 --hop 1.5 --set last=shift
+    Windows: fastspec featurize long/ -o long.zarr --window 3 --hop 1.5
 
-    The last window is padded, or dropped or shifted back with --set last=drop or last=shift. --set pad=reflect (zeros, edge, wrap, repeat)
-    pads otherwise, --set crop=center (start, end) cuts otherwise, --set min_s=0.5 leaves out shorter ones.
+    The last window is padded; --set last=drop or last=shift drops it or
+    moves it back. --set pad=reflect pads otherwise (zeros, edge, wrap, repeat),
+    --set crop=center cuts otherwise (start, end), --set min_s=0.5 refuses
+    shorter clips.
 
     A recording that cannot be read costs its rows, not the run: the ledger says why. Killed at any instant, the run goes on with --resume.
     """
-    recipe = parse_recipe(preset, spec, settings or [])
-    recipe = recipe.replace(**_clip_settings(clip, window, hop), **({"channel": channel} if channel else {}))
+    flags = _clip_settings(clip, window, hop) | ({"channel": channel} if channel else {})
+    recipe = parse_recipe(preset, spec, settings or [], **flags)
     memory_bytes = parse_bytes(memory)
 
     from fastspec import pipeline
@@ -96,7 +98,7 @@ def featurize(
     _report(store, seconds=time.perf_counter() - start, json=json)
 
 
-def _clip_settings(clip: float | None, window: float | None, hop: float | None) -> dict[str, float | None]:
+def _clip_settings(clip: float | None, window: float | None, hop: float | None) -> dict[str, Any]:
     """The fields of the clip policy that `--clip`, `--window` and `--hop` set."""
     if clip is not None and (window is not None or hop is not None):
         raise SpecError("--clip is given with --window or --hop; give --clip for one clip a recording, --window and --hop for many")
@@ -131,7 +133,7 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
         if usable < len(store):
             show("", failures_table(store.ledger))
         if remarks:
-            show("", *(f"{n:,} ok, but {remark}" for remark, n in remarks.items()))
+            show("", *(f"{n:,} clips: {remark}" for remark, n in remarks.items()))
         statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
         rate = f"{audio_s / 3600 / max(seconds, 1e-9):,.2f} h of clips a second"
         show(f"\n{store.path}: {statuses}; {format_duration(seconds)}, {rate}")

@@ -138,7 +138,8 @@ def plan_run(
         known.check_same(layout, output)
         return Plan(known, replace(manifest, table=read_manifest(output)))
     clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
-    return Plan(replace(layout, n_clips=len(clips)), clips)
+    layout = replace(layout, n_clips=len(clips))
+    return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
 
 
 def current_versions() -> dict[str, str]:

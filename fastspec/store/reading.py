@@ -66,8 +66,8 @@ class FeatureStore:
         return dict(counts.rows())
 
     def remark_counts(self) -> dict[str, int]:
-        """Clips of status "ok" by the remark on their channels (one is dead, two are in antiphase), most frequent first."""
-        remarked = self.ledger.filter((pl.col("status") == "ok") & pl.col("reason").is_not_null())
+        """Clips that have features by the remark on them (silent, a channel dead, two in antiphase), most frequent first."""
+        remarked = self.ledger.filter(pl.col("status").is_in(["ok", "silent"]) & pl.col("reason").is_not_null())
         return dict(remarked["reason"].value_counts().sort(["count", "reason"], descending=[True, False]).rows())
 
 
