@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | memory | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, picture, readme, stages
+from bench import golden, kernel, memory, picture, readme, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -37,6 +37,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
         command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
         command.set_defaults(run=run)
+    purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
+    command = commands.add_parser("memory", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument(
+        "--minutes", type=_at_least(float, 0.1), nargs="+", default=[10.0, 60.0], help="lengths of the recording (%(default)s)"
+    )
+    command.set_defaults(run=_memory)
     purpose = "write the golden vectors of presets; needs their references installed"
     command = commands.add_parser("golden", help=purpose, description=purpose)
     command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
@@ -79,6 +86,11 @@ def _stages(options: argparse.Namespace) -> str:
 
 def _readme(options: argparse.Namespace) -> str:
     return f"wrote {readme.write_readme(clips=options.clips, seconds=options.seconds, repeat=options.repeat)}"
+
+
+def _memory(options: argparse.Namespace) -> str:
+    rows = memory.run_memory(minutes=options.minutes)
+    return as_json("bench memory", machine(), rows) if options.json else as_text(machine(), memory.COLUMNS, rows)
 
 
 def _golden(options: argparse.Namespace) -> str:

@@ -83,6 +83,13 @@ def test_option_out_of_range__is_refused(option, capsys):
     assert f"argument {option.partition('=')[0]}: {option.partition('=')[2]!r} given; give a" in capsys.readouterr().err
 
 
+def test_memory__reports_the_peak_of_a_run_over_each_length(capsys):
+    assert main(["memory", "--json", "--minutes", "0.1", "0.5"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["minutes"], row["clips"]) for row in rows] == [(0.1, 1), (0.5, 2)]
+    assert all(row["peak_mib"] > 20 for row in rows)
+
+
 def test_calls_take_turns_after_one_warm_up():
     turns = []
     best_seconds([lambda: turns.append("a"), lambda: turns.append("b")], repeat=2)
