@@ -223,6 +223,26 @@ def test_uncompressed_recording_that_is_cut_off__is_measured_as_it_decodes(tmp_p
     assert round((row.start_s + row.duration_s) * RATE) == decoded
 
 
+@pytest.mark.parametrize("last", ["pad", "drop", "shift"])
+def test_recording_whose_decoding_fails__has_its_whole_windows_and_one_truncated_row(tmp_path, monkeypatch, last):
+    write_corpus(tmp_path, whole=noise(70_000))
+    soundfile.write(tmp_path / "a" / "fails.flac", noise(300_000), RATE)
+    manifest = read_corpus(tmp_path)
+    read = soundfile.SoundFile.read
+
+    def read_two_blocks(self, out):
+        self.blocks_read = getattr(self, "blocks_read", 0) + 1
+        if self.name.endswith(b"fails.flac") and self.blocks_read > 2:
+            raise soundfile.LibsndfileError(3)
+        return read(self, out=out)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", read_two_blocks)
+    rows = ledger_of(manifest, RECIPE.replace(clip_s=4.0, hop_s=4.0, last=last))
+    of_failing = [(row["start_s"], row["status"]) for row in rows if row["path"] == "a/fails.flac"]
+    assert of_failing == [(0.0, "ok"), (4.0, "ok"), (8.0, "ok"), (12.0, "ok"), (16.0, "truncated")]
+    assert {row["status"] for row in rows if row["path"] == "a/whole.wav"} == {"ok"}
+
+
 @pytest.mark.parametrize("sample", [0, 8000, 23_456, 31_999])
 @pytest.mark.parametrize("name", ["click.wav", "click.flac"])
 def test_click__is_in_the_windows_that_cover_it_and_at_its_frame(tmp_path, sample, name):
@@ -316,7 +336,7 @@ def test_recording_shorter_than_a_window__is_too_short_where_the_last_is_dropped
 
 def test_each_channel__is_a_clip_in_the_same_group(tmp_path):
     stereo = noise(16_000, 2)
-    manifest = write_corpus(tmp_path, mono=noise(16_000, seed=3), stereo=stereo)
+    write_corpus(tmp_path, mono=noise(16_000, seed=3), stereo=stereo)
     (tmp_path / "a" / "broken.wav").write_bytes(b"RIFF")
     manifest = read_corpus(tmp_path)
     recipe = RECIPE.replace(clip_s=1.0, hop_s=1.0, channel="each")

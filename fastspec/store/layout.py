@@ -124,7 +124,7 @@ class Layout:
                 manifest_digest=data["manifest_digest"],
                 n_clips=int(data["n_clips"]),
                 versions=dict(data["versions"]),
-                joined=tuple(data["joined"]),
+                joined=tuple(data.get("joined", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{store} has no readable fastspec.json ({type(error).__name__}); it is no store or it is damaged") from None
