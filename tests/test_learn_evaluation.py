@@ -196,3 +196,26 @@ def test_class_that_the_model_does_not_know__is_named() -> None:
 def test_store_with_one_class__can_be_scored_but_not_learned_from() -> None:
     other = toy_store(seed=1, label=["cat"] * 60)
     assert evaluate_model(other, train(toy_store(), "logistic")).scores.accuracy == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_large_features__stay_on_disk_and_give_the_same_scores() -> None:
+    from fastspec.learn import StoredFeatures
+
+    store = toy_store(status=["ok"] * 50 + ["silent"] * 10)
+    expected = {name: evaluate(store, name).probabilities for name in ("lightgbm", "logistic")}
+    on_disk = Dataset.from_store(store, in_memory_bytes=100)
+    assert isinstance(on_disk.features, StoredFeatures)
+    for name, probabilities in expected.items():
+        np.testing.assert_array_equal(evaluate(on_disk, name).probabilities, probabilities)
+
+
+def test_plugin_that_requires_another_recipe__is_refused_with_the_settings_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastspec.learn import load_plugin
+
+    monkeypatch.setattr(load_plugin("logistic"), "requires", {"n_mels": 96, "sample_rate": 44100})
+    told = "logistic needs features of another recipe than toy0.zarr holds: sample_rate 44100, not 16000, n_mels 96, not 80; featurize with"
+    for act in (train, evaluate):
+        with pytest.raises(LearnError, match=told + " --set sample_rate=44100 --set n_mels=96"):
+            act(toy_store(), "logistic")
+    monkeypatch.setattr(load_plugin("logistic"), "requires", {"n_mels": 80, "clip_s": 1.0})
+    assert train(toy_store(), "logistic").n_clips == 60

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from fastspec.errors import PluginError
-from fastspec.learn.parameters import parse_assignments, read_parameters
+from fastspec.learn.parameters import check_space, parse_assignments, read_parameters
 
 
 @dataclass(kw_only=True)
@@ -83,3 +83,31 @@ def test_option_that_assigns_nothing__is_refused(text: str) -> None:
 
 def test_value_with_an_equals_sign__is_kept() -> None:
     assert parse_assignments(["note=a=b"]) == {"note": "a=b"}
+
+
+def searched(**space: Any) -> type:
+    return type("Searched", (Plugin,), {"search_space": space})
+
+
+def test_search_space__of_ranges_and_choices_is_taken() -> None:
+    check_space(searched(n_trees={"low": 5, "high": 20}, rate={"low": 0.01, "high": 1.0, "log": True}, depth={"choices": [None, 3]}))
+    check_space(Plugin)
+
+
+@pytest.mark.parametrize(
+    "space, told",
+    [
+        ({"n_tree": {"low": 1, "high": 20}}, "toy has no parameter 'n_tree'"),
+        ({"n_trees": {"low": 20, "high": 5}}, "is no range; give choices, or low below high"),
+        ({"n_trees": {"low": 5}}, "is no range"),
+        ({"n_trees": {"low": 1, "high": 20, "step": 2}}, "is no range"),
+        ({"rate": {"low": 0.0, "high": 1.0, "log": True}}, "above 0 where log is true"),
+        ({"n_trees": {"low": 0.5, "high": 20.0}}, "n_trees is 0.5; give a whole number"),
+        ({"n_trees": {"low": 20, "high": 50}}, "search_space of toy, n_trees: the default 10 lies outside"),
+        ({"features": {"choices": ["log2", "cubic"]}}, "features is 'cubic'"),
+        ({"features": {"choices": ["log2"]}}, "the default 'sqrt' lies outside"),
+    ],
+)
+def test_search_space__that_contradicts_the_parameters_is_refused(space: dict[str, Any], told: str) -> None:
+    with pytest.raises(PluginError, match=told):
+        check_space(searched(**space))

@@ -1,180 +1,176 @@
-"""What every plugin that ships with fastspec does, found through the registry like any other."""
+"""Every plugin that ships with fastspec keeps the contract and does what is its own; all are found through the registry like any other."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 from fastspec.errors import LearnError, PluginError
-from fastspec.learn import Classifier, load_plugin
+from fastspec.learn import Classifier, SklearnClassifier, StoredFeatures, load_plugin
+from fastspec.learn.calibration import Calibration
+from fastspec.testing import CHECKS, Check, CheckResult, check_classifier, toy_corpus
 
-NAMES = ["gradient-boosting", "lightgbm", "logistic"]
-# n_estimators keeps the tests short
-FAST: dict[str, dict[str, Any]] = {"gradient-boosting": {"n_estimators": 20}, "lightgbm": {"n_estimators": 30}, "logistic": {}}
-
-
-def toy(n_classes: int = 3, clips: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clips whose class is the band that is loudest, read-only."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(clips) % n_classes
-    features = random.normal(size=(clips, 8, 4)).astype(np.float32)
-    features[np.arange(clips), :, labels] += 3
-    features.flags.writeable = False
-    return features, random.integers(4, 9, size=clips).astype(np.int32), labels
+# Few trees keep the tests short.
+FAST: dict[str, dict[str, Any]] = {
+    "extra-trees": {"n_estimators": 30},
+    "gradient-boosting": {"n_estimators": 20},
+    "lightgbm": {"n_estimators": 30},
+    "logistic": {},
+    "svm": {},
+}
+CORPUS = toy_corpus()
 
 
-def make(name: str, **params: Any) -> Classifier:
-    return load_plugin(name).from_params(FAST[name] | params)
+def fit(name: str, corpus: Any = CORPUS, **params: Any) -> Classifier:
+    model = load_plugin(name).from_params(FAST[name] | params)
+    return model.fit(corpus.features, corpus.valid_frames, corpus.labels, n_classes=3, groups=corpus.groups)
 
 
-@pytest.mark.parametrize("pool", ["stats", "flatten"])
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("name", NAMES)
-def test_separable_classes__are_learned_with_normalised_probabilities(name: str, n_classes: int, pool: str) -> None:
-    features, valid, labels = toy(n_classes)
-    before = features.copy()
-    model = make(name, pool=pool).fit(features, valid, labels, n_classes=n_classes)
-    fresh, fresh_valid, fresh_labels = toy(n_classes, seed=1)
-    probabilities = model.predict_proba(fresh, fresh_valid)
-    assert probabilities.dtype == np.float64
-    assert probabilities.shape == (60, n_classes)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    assert (probabilities.argmax(axis=1) == fresh_labels).mean() > 0.9
-    np.testing.assert_array_equal(features, before)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", FAST)
+def test_contract__is_kept(name: str, check: Check) -> None:
+    check(load_plugin(name), params=FAST[name])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_clips_with_nan_frames_or_none_valid__are_taken(name: str) -> None:
-    features, valid, labels = toy()
-    features, valid = features.copy(), valid.copy()
-    features[3, 2] = np.nan
-    features[4] = np.nan
-    valid[5] = 0
-    for pool in ("stats", "flatten"):
-        model = make(name, pool=pool).fit(features, valid, labels, n_classes=3)
-        assert np.isfinite(model.predict_proba(features, valid)).all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_class_absent_from_training__keeps_its_column_at_zero(name: str) -> None:
-    features, valid, labels = toy(3)
-    kept = labels != 1
-    model = make(name).fit(features[kept], valid[kept], labels[kept], n_classes=4)
-    probabilities = model.predict_proba(features, valid)
-    assert probabilities.shape == (60, 4)
-    assert not probabilities[:, [1, 3]].any()
-    assert (probabilities[kept].argmax(axis=1) == labels[kept]).all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_one_class__is_refused(name: str) -> None:
-    features, valid, labels = toy()
-    with pytest.raises(LearnError, match="1 class; give clips of two classes or more"):
-        make(name).fit(features, valid, np.zeros_like(labels), n_classes=2)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_prediction_before_fit__is_refused(name: str, tmp_path: Path) -> None:
-    features, valid, _ = toy()
-    with pytest.raises(LearnError, match="has not learned anything yet"):
-        make(name).predict_proba(features, valid)
-    with pytest.raises(LearnError, match="has not learned anything yet"):
-        make(name).save(tmp_path)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_clips__give_no_rows(name: str) -> None:
-    features, valid, labels = toy()
-    model = make(name).fit(features, valid, labels, n_classes=3)
-    assert model.predict_proba(features[:0], valid[:0]).shape == (0, 3)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_one_clip__has_the_probabilities_of_its_row_in_a_batch(name: str) -> None:
-    features, valid, labels = toy()
-    model = make(name).fit(features, valid, labels, n_classes=3)
-    together = model.predict_proba(features, valid)
-    for clip in (0, 17, 59):
-        np.testing.assert_allclose(model.predict_proba(features[clip : clip + 1], valid[clip : clip + 1])[0], together[clip], rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_equal_seeds__give_equal_models_byte_for_byte(name: str, tmp_path: Path) -> None:
-    features, valid, labels = toy()
-    for run in ("first", "again"):
-        (tmp_path / run).mkdir()
-        make(name).fit(features, valid, labels, n_classes=3).save(tmp_path / run)
-    first = {path.name: path.read_bytes() for path in (tmp_path / "first").iterdir()}
-    assert first == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("name", NAMES)
-def test_saved_model__predicts_the_same_after_loading(name: str, n_classes: int, tmp_path: Path) -> None:
-    features, valid, labels = toy(n_classes)
-    model = load_plugin(name).from_params(FAST[name] | {"pool": "flatten"}, seed=3).fit(features, valid, labels, n_classes=n_classes)
-    model.save(tmp_path)
-    loaded = load_plugin(name).load(tmp_path)
-    assert loaded.params() == model.params()
-    assert loaded.seed == 3
-    np.testing.assert_array_equal(loaded.predict_proba(features, valid), model.predict_proba(features, valid))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_hyper_parameters__round_trip_and_unknown_ones_are_refused(name: str) -> None:
-    plugin = load_plugin(name)
-    model = plugin.from_params({"pool": "flatten"}, seed=7, threads=2)
-    assert plugin.from_params(model.params(), seed=7).params() == model.params()
-    assert (model.seed, model.threads) == (7, 2)
-    with pytest.raises(PluginError, match=f"{name} has no parameter 'pools'; .*did you mean 'pool'"):
-        plugin.from_params({"pools": "stats"})
+@pytest.mark.parametrize("name", FAST)
+def test_contract__is_kept_on_flattened_features(name: str) -> None:
+    results = check_classifier(name, params=FAST[name] | {"pool": "flatten"})
+    assert results == [CheckResult(check.__name__, "passed", "") for check in CHECKS]
 
 
 @pytest.mark.parametrize(
     "name, wrong", [("gradient-boosting", {"learning_rate": -1.0}), ("lightgbm", {"num_leaves": 1}), ("logistic", {"C": -1.0})]
 )
 def test_hyper_parameter_out_of_range__is_refused_in_one_line(name: str, wrong: dict[str, Any]) -> None:
-    features, valid, labels = toy()
     with pytest.raises(PluginError, match=f"^{name} cannot be fitted: [^\n]*$"):
-        make(name, **wrong).fit(features, valid, labels, n_classes=3)
+        fit(name, **wrong)
 
 
-def test_thread_cap__holds_while_the_model_works() -> None:
-    from fastspec.learn import SklearnClassifier
-
-    seen: list[int] = []
-
-    class Spy(SklearnClassifier):
-        name = "spy"
-
-        def build(self) -> Any:
-            from sklearn.dummy import DummyClassifier
-
-            seen.extend(pool["num_threads"] for pool in threadpool_info())
-            return DummyClassifier()
-
-    features, valid, labels = toy()
-    Spy(threads=1).fit(features, valid, labels, n_classes=3)
-    assert seen
-    assert set(seen) == {1}
-
-
-def test_forged_tree__whose_children_lie_outside_is_refused(tmp_path: Path) -> None:
-    features, valid, labels = toy()
-    model = make("gradient-boosting").fit(features, valid, labels, n_classes=3)
-    tree: Any = model._fitted.model.estimators_[0, 0].tree_  # type: ignore[attr-defined]
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting"])
+def test_forged_tree__whose_children_lie_outside_is_refused(name: str, tmp_path: Path) -> None:
+    model: Any = fit(name)
+    tree = np.ravel(model._fitted.model.estimator.estimators_)[0].tree_
     tree.children_left[0] = 1_000_000
     model.save(tmp_path)
     with pytest.raises(LearnError, match="nodes point outside"):
-        load_plugin("gradient-boosting").load(tmp_path)
+        load_plugin(name).load(tmp_path)
 
 
-@pytest.mark.parametrize("spoil", ['{"present": [0, 1]}', "[]", "no json", '{"n_classes": 2, "params": {}, "present": [0, 5], "seed": 0}'])
+HEADER = '{"files": {}, "n_classes": 2, "params": {}, "present": [0, 5], "seed": 0}'
+
+
+@pytest.mark.parametrize("spoil", ['{"present": [0, 1]}', "[]", "no json", HEADER])
 def test_spoiled_header_of_a_saved_model__is_refused(spoil: str, tmp_path: Path) -> None:
-    features, valid, labels = toy()
-    make("logistic").fit(features, valid, labels, n_classes=3).save(tmp_path)
+    fit("logistic").save(tmp_path)
     (tmp_path / "classifier.json").write_text(spoil)
     with pytest.raises(LearnError, match=r"classifier\.json of the saved model"):
         load_plugin("logistic").load(tmp_path)
+
+
+# --- any scikit-learn classifier --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sklearn.discriminant_analysis:LinearDiscriminantAnalysis",
+        "sklearn.ensemble:RandomForestClassifier",
+        "sklearn.linear_model:RidgeClassifier",
+        "sklearn.linear_model:SGDClassifier",
+        "sklearn.naive_bayes:GaussianNB",
+        "sklearn.svm:LinearSVC",
+        "sklearn.tree:DecisionTreeClassifier",
+    ],
+)
+def test_scikit_learn_classifier__becomes_a_plugin_in_three_lines(path: str) -> None:
+    class Plugin(SklearnClassifier):
+        name = "mine"
+        estimator = path
+
+    failed = [result for result in check_classifier(Plugin) if result.outcome != "passed"]
+    assert not failed
+
+
+def test_thread_cap_and_seed__reach_the_estimator() -> None:
+    forest = load_plugin("extra-trees")(seed=5, threads=2)
+    built = forest.build()  # type: ignore[attr-defined]
+    assert (built.random_state, built.n_jobs) == (5, 2)
+
+
+# --- calibration ------------------------------------------------------------------------------------------------------------------
+
+
+def test_calibration__recovers_the_scale_and_bias_that_labels_were_drawn_by() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(20000, 3))
+    truth = Calibration(2.0, (0.5, 0.0, -0.5))
+    labels = (truth.apply(scores).cumsum(axis=1) > random.uniform(size=(20000, 1))).argmax(axis=1)
+    found = Calibration.fit(scores, labels)
+    assert found.scale == pytest.approx(2.0, abs=0.05)
+    assert found.bias == pytest.approx((0.5, 0.0, -0.5), abs=0.05)
+
+
+def test_calibration__of_perfectly_separated_scores_is_not_certain() -> None:
+    labels = np.arange(20) % 2
+    scores = np.stack([1 - labels, labels], axis=1).astype(float)
+    right = Calibration.fit(scores, labels).apply(scores)[np.arange(20), labels]
+    assert (right > 0.85).all()
+    assert (right < 0.95).all()  # Platt: (n + 1) / (n + 2) with n = 10
+
+
+def test_svm__is_calibrated_on_groups_that_it_had_not_met() -> None:
+    # Labels follow the group and nothing else, so that a clip of another group can only be guessed.
+    random = np.random.default_rng(0)
+    groups, labels = np.repeat([f"g{i}" for i in range(20)], 10), np.repeat(np.arange(20) % 2, 10)
+    voice = np.repeat(random.normal(size=(20, 1, 6)), 10, axis=0)
+    features = (voice + 0.01 * random.normal(size=(200, 12, 6))).astype(np.float32)
+    valid = np.full(200, 12, np.int32)
+    svm = load_plugin("svm")
+    honest = svm().fit(features, valid, labels, n_classes=2, groups=groups).predict_proba(features, valid)
+    flattered = svm().fit(features, valid, labels, n_classes=2).predict_proba(features, valid)
+    assert flattered.max(axis=1).mean() > 0.9
+    assert honest.max(axis=1).mean() < 0.75
+
+
+# --- LightGBM ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_lightgbm__makes_the_same_model_of_features_on_disk_and_reads_each_block_twice(tmp_path: Path) -> None:
+    class Counted(np.ndarray[Any, Any]):
+        reads = 0
+
+        def __getitem__(self, index: Any) -> Any:
+            if isinstance(index, np.ndarray):
+                Counted.reads += len(index)
+            return super().__getitem__(index)
+
+    for place, features in (("memory", CORPUS.features), ("disk", StoredFeatures(CORPUS.features.view(Counted)))):
+        (tmp_path / place).mkdir()
+        fit("lightgbm", CORPUS._replace(features=features)).save(tmp_path / place)  # type: ignore[arg-type]
+    assert Counted.reads == 2 * len(CORPUS.labels)
+    assert (tmp_path / "memory" / "model.txt").read_bytes() == (tmp_path / "disk" / "model.txt").read_bytes()
+
+
+def test_lightgbm__tuned_keeps_groups_together_and_notes_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fastspec_lightgbm
+
+    folds: list[Any] = []
+    inner = fastspec_lightgbm.inner_folds
+    monkeypatch.setattr(fastspec_lightgbm, "inner_folds", lambda *a, **k: folds.extend(inner(*a, **k)) or folds)
+    model = fit("lightgbm", tune=3)
+    assert len(folds) == 3
+    for train, test in folds:
+        assert not set(CORPUS.groups[train]) & set(CORPUS.groups[test])
+    assert (model.predict_proba(CORPUS.features, CORPUS.valid_frames).argmax(axis=1) == CORPUS.labels).mean() > 0.9
+    for run in ("first", "again"):
+        (tmp_path / run).mkdir()
+        fit("lightgbm", tune=3).save(tmp_path / run)
+    text = (tmp_path / "first" / "model.txt").read_text()
+    assert text == (tmp_path / "again" / "model.txt").read_text()
+    assert "[learning_rate: 0.05]" not in text
+
+
+def test_lightgbm__cannot_be_tuned_on_one_group_a_class() -> None:
+    with pytest.raises(LearnError, match="lightgbm cannot be tuned: a class has clips of one group only"):
+        fit("lightgbm", CORPUS._replace(groups=CORPUS.labels.astype(np.str_)), tune=2)

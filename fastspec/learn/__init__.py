@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastspec.learn.registry import PluginInfo as PluginInfo
     from fastspec.learn.registry import load_plugin as load_plugin
     from fastspec.learn.registry import plugins as plugins
+    from fastspec.learn.stored import StoredFeatures as StoredFeatures
     from fastspec.learn.transformer import FeatureTransformer as FeatureTransformer
 
 # No file bears the name of a function it holds: importing the file would put the module in the function's place.
@@ -40,6 +41,7 @@ _HOMES = {
     "PluginInfo": "registry",
     "Prediction": "prediction",
     "SklearnClassifier": "estimator",
+    "StoredFeatures": "stored",
     "evaluate": "evaluation",
     "evaluate_model": "evaluation",
     "leaderboard": "ranking",
@@ -63,8 +65,19 @@ __all__ = [
     "PluginInfo",
     "Prediction",
 ]
-__all__ += ["SklearnClassifier", "evaluate", "evaluate_model", "leaderboard", "load_bundle", "load_plugin", "majority_beside", "plugins"]
-__all__ += ["predict", "train", "write_predictions"]
+__all__ += [
+    "SklearnClassifier",
+    "StoredFeatures",
+    "evaluate",
+    "evaluate_model",
+    "leaderboard",
+    "load_bundle",
+    "load_plugin",
+    "majority_beside",
+    "plugins",
+    "predict",
+]
+__all__ += ["train", "write_predictions"]
 
 
 def __getattr__(name: str) -> Any:

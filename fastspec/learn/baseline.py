@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from fastspec.errors import LearnError
-from fastspec.learn.classifier import Classifier, Features, Labels, Probabilities, ValidFrames
+from fastspec.learn.classifier import Classifier, Features, Groups, Labels, Probabilities, ValidFrames
 
 _FILE = "frequencies.json"
 
@@ -18,9 +18,18 @@ class Majority(Classifier):
     """Gives every clip the class frequencies of its training set, so that the commonest class is always predicted."""
 
     name = "(majority)"
+    out_of_core = True
     _frequencies: list[float] = field(default_factory=list, init=False, repr=False)
 
-    def fit(self, features: Features, valid_frames: ValidFrames, labels: Labels, *, n_classes: int) -> Self:  # noqa: ARG002
+    def fit(
+        self,
+        features: Features,  # noqa: ARG002
+        valid_frames: ValidFrames,  # noqa: ARG002
+        labels: Labels,
+        *,
+        n_classes: int,
+        groups: Groups | None = None,  # noqa: ARG002
+    ) -> Self:
         self._frequencies = (np.bincount(labels, minlength=n_classes) / len(labels)).tolist()
         return self
 

@@ -138,15 +138,15 @@ def train(
         threads: that it may use.
 
     Raises:
-        LearnError: clips that cannot be learned from.
+        LearnError: clips that cannot be learned from, or features of another recipe than the plugin requires.
         PluginError: an unknown plugin or parameter.
     """
     model = load_plugin(model_name).from_params(params or {}, seed=seed, threads=threads)
+    model.check_recipe(store.recipe, source=str(store.path))
     dataset = Dataset.from_store(store)
     split = given_split(dataset)
     rows = np.arange(len(dataset)) if split is None else split.train
-    features = dataset.features if split is None else dataset.features[rows]
-    model.fit(features, dataset.valid_frames[rows], dataset.labels[rows], n_classes=len(dataset.classes))
+    dataset.fit(model, rows)
     return Bundle(
         model=model,
         plugin=plugin_info(model_name),

@@ -9,11 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.learn.parameters import hyper_parameters, read_parameters
+from fastspec.errors import LearnError
+from fastspec.learn.parameters import Space, hyper_parameters, read_parameters
+from fastspec.spec import Recipe
 
 Features = NDArray[np.float32]
 ValidFrames = NDArray[np.int32]
 Labels = NDArray[np.int64]
+Groups = NDArray[np.str_]
 Probabilities = NDArray[np.float64]
 
 
@@ -25,23 +28,35 @@ class Classifier(ABC):
 
     Attributes:
         name: the name of the entry point.
+        search_space: where good values of hyper-parameters lie, by name, as data that JSON can hold: `{"low": 1e-3, "high": 10.0,
+            "log": True}` for a number, `{"choices": [...]}` for anything else. What is not named is not searched.
+        requires: fields of the recipe that the features must have been made by, such as `{"sample_rate": 16000, "n_mels": 96}`, or all
+            fields of a preset's spec; checked before anything is fitted. Empty takes any.
+        out_of_core: whether `fit` and `predict_proba` take features that are read from disk where they are sliced (`StoredFeatures`).
+        known_failures: names of checks of `fastspec.testing` that the plugin fails, each with the reason.
         seed: equal seeds and equal data give equal models.
         threads: how many threads `fit` and `predict_proba` may use.
     """
 
     name: ClassVar[str]
+    search_space: ClassVar[Space] = {}
+    requires: ClassVar[Mapping[str, Any]] = {}
+    out_of_core: ClassVar[bool] = False
+    known_failures: ClassVar[Mapping[str, str]] = {}
     seed: int = 0
     threads: int = 1
 
     @abstractmethod
-    def fit(self, features: Features, valid_frames: ValidFrames, labels: Labels, *, n_classes: int) -> Self:
+    def fit(self, features: Features, valid_frames: ValidFrames, labels: Labels, *, n_classes: int, groups: Groups | None = None) -> Self:
         """Learn from labelled clips.
 
         Args:
-            features: `(clips, frames, bands)` float32, possibly read-only, never modified; frames that could not be computed are NaN.
+            features: `(clips, frames, bands)` float32, possibly read-only or mapped from a file, never modified; frames that could not
+                be computed are NaN.
             valid_frames: `(clips,)` int32, how many frames from the first hold signal; the others are padding.
             labels: `(clips,)` int64 in `0..n_classes - 1`; not every class need occur.
             n_classes: columns of `predict_proba`.
+            groups: `(clips,)` strings; clips of one group belong on one side of any split that `fit` makes. None: each clip by itself.
 
         Raises:
             LearnError: fewer than two classes occur.
@@ -74,6 +89,19 @@ class Classifier(ABC):
         return {name: getattr(self, name) for name in hyper_parameters(type(self))}
 
     @classmethod
+    def check_recipe(cls, recipe: Recipe, *, source: str) -> None:
+        """That features made by `recipe` are those that the plugin `requires`.
+
+        Raises:
+            LearnError: each field that differs, and how to featurize instead.
+        """
+        differing = recipe.differences(recipe.replace(**cls.requires))
+        if differing:
+            told = ", ".join(f"{name} {theirs!r}, not {mine!r}" for name, (mine, theirs) in differing.items())
+            settings = " ".join(f"--set {name}={_text(theirs)}" for name, (_, theirs) in differing.items())
+            raise LearnError(f"{cls.name} needs features of another recipe than {source} holds: {told}; featurize with {settings}")
+
+    @classmethod
     def from_params(cls, params: Mapping[str, Any], *, seed: int = 0, threads: int = 1) -> Self:
         """A classifier with these hyper-parameters; texts are read as the type that each one has.
 
@@ -81,3 +109,8 @@ class Classifier(ABC):
             PluginError: a name that the plugin does not have, or a value of the wrong type.
         """
         return cls(seed=seed, threads=threads, **read_parameters(cls, params))
+
+
+def _text(value: Any) -> str:
+    """A field's value as `--set` reads it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.errors import LearnError, choices
+from fastspec.learn.classifier import Classifier, Features
+from fastspec.learn.stored import StoredFeatures
 
 if TYPE_CHECKING:
     from fastspec.store import FeatureStore
+
+IN_MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +24,7 @@ class Dataset:
 
     Attributes:
         source: the store that they come from, for messages and tables.
-        features: `(clips, frames, bands)` float32.
+        features: `(clips, frames, bands)` float32; on disk when they are large, see `features_for`.
         valid_frames: `(clips,)` int32.
         labels: `(clips,)` int64, indices into `classes`.
         classes: names, sorted.
@@ -34,7 +38,7 @@ class Dataset:
     """
 
     source: str
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | StoredFeatures
     valid_frames: NDArray[np.int32]
     labels: NDArray[np.int64]
     classes: list[str]
@@ -48,13 +52,28 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def features_for(self, model: Classifier, rows: NDArray[np.int64]) -> Features:
+        """The features of some clips as the model takes them: `StoredFeatures` when they are on disk and it is `out_of_core`."""
+        if isinstance(self.features, StoredFeatures) and model.out_of_core:
+            return cast(Features, self.features.take(rows))  # slices like an array, which is all that such a model asks of it
+        whole = len(rows) == len(self) and isinstance(self.features, np.ndarray)
+        return cast(Features, self.features) if whole else self.features[rows]
+
+    def fit(self, model: Classifier, rows: NDArray[np.int64]) -> None:
+        """Fit a model to some of the clips."""
+        features, valid_frames = self.features_for(model, rows), self.valid_frames[rows]
+        model.fit(features, valid_frames, self.labels[rows], n_classes=len(self.classes), groups=self.groups[rows])
+
     @classmethod
-    def from_store(cls, store: "FeatureStore", *, classes: Sequence[str] | None = None) -> "Dataset":
+    def from_store(
+        cls, store: "FeatureStore", *, classes: Sequence[str] | None = None, in_memory_bytes: int = IN_MEMORY_BYTES
+    ) -> "Dataset":
         """The dataset of a finished store.
 
         Args:
             store: opened read-only.
             classes: the classes that a trained model knows; None takes them from the labels.
+            in_memory_bytes: features beyond that size stay on disk.
 
         Raises:
             LearnError: no labelled clip, one class only, or a label that is not in `classes`.
@@ -65,12 +84,12 @@ class Dataset:
         keep = np.array([fate == "ok" for fate in fates], bool)
         names = [label for label, kept in zip(labels, keep, strict=True) if kept]
         known = _check_classes(store, names, classes)
-        features = np.asarray(store.features[:], np.float32)
+        stored = StoredFeatures(store.features, np.flatnonzero(keep))
         rows = ledger.filter(keep)
         hashes = rows["audio_hash"].to_numpy().astype(np.str_)
         return cls(
             source=str(store.path),
-            features=features if keep.all() else features[keep],
+            features=stored if stored.nbytes > in_memory_bytes else stored[:],
             valid_frames=np.asarray(store.valid_frames, np.int32)[keep],
             labels=np.array([known[name] for name in names], np.int64),
             classes=list(known),

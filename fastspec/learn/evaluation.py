@@ -110,7 +110,7 @@ def evaluate(
         threads: that the model may use.
 
     Raises:
-        LearnError: clips that cannot be learned from or split as asked.
+        LearnError: clips that cannot be learned from or split as asked, or features of another recipe than the plugin requires.
         PluginError: an unknown plugin or parameter.
     """
     if repeats < 1:
@@ -119,6 +119,8 @@ def evaluate(
         raise LearnError(f"seed is {seed}; give 0 or more")
     plugin = Majority if model_name == Majority.name else load_plugin(model_name)
     plugin.from_params(params or {})  # a wrong parameter is told before the features are read
+    if not isinstance(data, Dataset):
+        plugin.check_recipe(data.recipe, source=str(data.path))
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
     runs = []
     for repeat in range(repeats):
@@ -154,7 +156,7 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0) ->
     tested = asked[~seen]
     start = perf_counter()
     probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
-    probabilities[tested] = bundle.model.predict_proba(dataset.features[tested], dataset.valid_frames[tested])
+    probabilities[tested] = bundle.model.predict_proba(dataset.features_for(bundle.model, tested), dataset.valid_frames[tested])
     result = _summarise(dataset, [_Run(probabilities, 0.0, perf_counter() - start, bundle.model)], seed=seed, fitted=False)
     left_out = {"kept for training": len(dataset) - len(asked), "seen in training": int(seen.sum())}
     return replace(result, left_out=result.left_out | {reason: n for reason, n in left_out.items() if n})
@@ -188,10 +190,9 @@ def _cross_validate(dataset: Dataset, splits: Sequence[Fold], models: Sequence[C
     fit_s = predict_s = 0.0
     for (train, test), model in zip(splits, models, strict=True):
         start = perf_counter()
-        labels = dataset.labels[train]
-        model.fit(dataset.features[train], dataset.valid_frames[train], labels, n_classes=len(dataset.classes))
+        dataset.fit(model, train)
         fitted = perf_counter()
-        probabilities[test] = model.predict_proba(dataset.features[test], dataset.valid_frames[test])
+        probabilities[test] = model.predict_proba(dataset.features_for(model, test), dataset.valid_frames[test])
         fit_s, predict_s = fit_s + fitted - start, predict_s + perf_counter() - fitted
     return _Run(probabilities, fit_s / len(splits), predict_s, models[-1])
 

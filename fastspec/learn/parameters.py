@@ -8,6 +8,9 @@ from typing import Any, get_args
 
 from fastspec.errors import PluginError, choices
 
+# For each hyper-parameter {"low": …, "high": …, "log": …} or {"choices": […]}: data that JSON can hold.
+Space = Mapping[str, Mapping[str, Any]]
+
 _RUN_ARGUMENTS = ("seed", "threads")
 _ARTICLES = {NoneType: "none", bool: "true or false", int: "a whole number", float: "a finite number", str: "a string"}
 
@@ -30,6 +33,32 @@ def read_parameters(plugin: type, params: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known:
             raise PluginError(f"{label} has no parameter {name!r}; {choices(name, known)}")
     return {name: _read_value(f"{label} parameter {name}", value, _annotation(known[name])) for name, value in params.items()}
+
+
+def check_space(plugin: type) -> None:
+    """That a plugin's `search_space` is sound: known names, values of the parameter's type, limits in order, the default inside.
+
+    Raises:
+        PluginError: what is not.
+    """
+    space: Space = getattr(plugin, "search_space", {})
+    for name, entry in space.items():
+        where = f"search_space of {getattr(plugin, 'name', plugin.__name__)}, {name}"
+        values = entry["choices"] if set(entry) == {"choices"} else _limits(where, entry)
+        for value in values:
+            read_parameters(plugin, {name: value})
+        default = hyper_parameters(plugin)[name].default
+        if not (default in values if "choices" in entry else values[0] <= default <= values[1]):
+            raise PluginError(f"{where}: the default {default!r} lies outside {dict(entry)!r}; widen that")
+
+
+def _limits(where: str, entry: Mapping[str, Any]) -> list[Any]:
+    low: Any = entry.get("low")
+    high: Any = entry.get("high")
+    numbers = type(low) in (int, float) and type(low) is type(high)
+    if not (numbers and set(entry) <= {"low", "high", "log"} and low < high and (low > 0 or not entry.get("log"))):
+        raise PluginError(f"{where}: {dict(entry)!r} is no range; give choices, or low below high (above 0 where log is true)")
+    return [low, high]
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """From features of fixed shape to one row of columns a clip, for models that know neither time nor frequency."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ Pooling = Literal["stats", "flatten"]
 
 _QUANTILES = (0.1, 0.5, 0.9)
 _STATISTICS = 6
+_BLOCK_BYTES = 64 << 20
 
 
 def pool_features(features: NDArray[np.float32], valid_frames: NDArray[np.int32], *, how: Pooling) -> NDArray[np.float32]:
@@ -19,7 +21,7 @@ def pool_features(features: NDArray[np.float32], valid_frames: NDArray[np.int32]
     Frames that hold NaN are left out of both; a clip without a frame left is zeros.
 
     Args:
-        features: `(clips, frames, bands)` float32.
+        features: `(clips, frames, bands)` float32; features on disk are read some clips at a time.
         valid_frames: `(clips,)` int32.
 
     Returns:
@@ -33,12 +35,20 @@ def pool_features(features: NDArray[np.float32], valid_frames: NDArray[np.int32]
     """
     clips, frames, bands = features.shape
     pooled = np.zeros((clips, (_STATISTICS if how == "stats" else frames) * bands), np.float32)
-    for row, clip, n_valid in zip(pooled, features, valid_frames, strict=True):
-        usable = np.isfinite(clip).all(axis=1)
-        usable[n_valid:] = False
-        if usable.any():
-            row[:] = (_statistics(clip, usable) if how == "stats" else _flattened(clip, usable)).ravel()
+    for block in clip_blocks(features):
+        for row, clip, n_valid in zip(pooled[block], features[block], valid_frames[block], strict=True):
+            usable = np.isfinite(clip).all(axis=1)
+            usable[n_valid:] = False
+            if usable.any():
+                row[:] = (_statistics(clip, usable) if how == "stats" else _flattened(clip, usable)).ravel()
     return pooled
+
+
+def clip_blocks(features: NDArray[np.float32]) -> Iterator[slice]:
+    """Slices that walk through the clips, each of about 64 MiB of features."""
+    clips, frames, bands = features.shape
+    size = max(1, _BLOCK_BYTES // (4 * frames * bands))
+    return (slice(first, first + size) for first in range(0, clips, size))
 
 
 def _statistics(clip: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float64]:

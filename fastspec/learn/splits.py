@@ -91,6 +91,26 @@ def make_folds(labels: NDArray[np.int64], groups: NDArray[np.str_], *, n_folds: 
     return [Fold(np.flatnonzero(fold_of_clip != k), np.flatnonzero(fold_of_clip == k)) for k in range(n_folds)]
 
 
+def inner_folds(labels: NDArray[np.int64], groups: NDArray[np.str_] | None, *, n_folds: int, seed: int) -> list[Fold]:
+    """Folds inside a training set, for calibration and tuning: `n_folds`, or as many as the class of fewest groups has groups.
+
+    There are none when a class has one group only, since a model that never met the class says nothing of it.
+
+    Args:
+        labels: `(clips,)` int64, each of `0..max` at least once.
+        groups: `(clips,)` strings; None: each clip by itself.
+        n_folds: 2 or more.
+        seed: of the order of groups.
+    """
+    names = np.arange(len(labels)).astype(np.str_) if groups is None else groups
+    n_classes = int(labels.max()) + 1
+    fewest = min(len(np.unique(names[labels == label])) for label in range(n_classes))
+    if fewest < 2:
+        return []
+    folds = make_folds(labels, names, n_folds=min(n_folds, fewest), seed=seed, classes=[str(label) for label in range(n_classes)])
+    return [fold for fold in folds if len(fold.test) and len(np.unique(labels[fold.train])) == n_classes]
+
+
 def _check_groups(counts: NDArray[np.int64], n_folds: int, classes: Sequence[str]) -> None:
     n_groups = (counts > 0).sum(axis=0).tolist()
     for name, n in zip(classes, n_groups, strict=True):

@@ -1,7 +1,7 @@
 """Logistic regression on standardised columns: the linear model that every other one has to beat."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastspec.learn import SklearnClassifier
 
@@ -12,20 +12,17 @@ class Logistic(SklearnClassifier):
 
     Attributes:
         C: inverse strength of the L2 penalty; smaller is smoother.
-        balanced: weigh classes by the inverse of their frequency.
+        class_weight: "balanced" weighs classes by the inverse of their frequency.
         max_iter: steps of the solver at most.
     """
 
     name = "logistic"
+    estimator = "sklearn.linear_model:LogisticRegression"
+    standardize = True
+    search_space = {"C": {"low": 1e-4, "high": 10.0, "log": True}, "class_weight": {"choices": [None, "balanced"]}}
     C: float = 0.1
-    balanced: bool = False
+    class_weight: Literal["balanced"] | None = None
     max_iter: int = 2000
 
     def build(self) -> Any:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        weights = "balanced" if self.balanced else None
-        model = LogisticRegression(C=self.C, class_weight=weights, max_iter=self.max_iter, random_state=self.seed)
-        return make_pipeline(StandardScaler(), model)
+        return super().build().set_params(n_jobs=None)  # scikit-learn 1.8 gave it up, and warns
