@@ -219,3 +219,17 @@ def test_plugin_that_requires_another_recipe__is_refused_with_the_settings_to_gi
             act(toy_store(), "logistic")
     monkeypatch.setattr(load_plugin("logistic"), "requires", {"n_mels": 80, "clip_s": 1.0})
     assert train(toy_store(), "logistic").n_clips == 60
+
+
+def test_leaderboard__of_nobody_in_particular_leaves_out_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastspec.learn import load_plugin
+
+    monkeypatch.setenv("FASTSPEC_PLUGINS", "logistic,svm")
+    monkeypatch.setattr(load_plugin("svm"), "requires", {"n_mels": 96})
+    told: list[str] = []
+    rows = leaderboard(toy_store(), on_message=told.append)
+    assert [row.model for row in rows] == ["logistic", "(majority)"]
+    assert len(told) == 1
+    assert told[0].startswith("left out: svm needs features of another recipe")
+    with pytest.raises(LearnError, match="svm needs features of another recipe"):
+        leaderboard(toy_store(), ["svm"])

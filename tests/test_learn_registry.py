@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastspec.errors import PluginError
-from fastspec.learn.registry import load_plugin, plugins
+from fastspec.learn.registry import fault_of, load_plugin, plugins, usable_plugins
 
 GOOD = """
 from fastspec.learn import SklearnClassifier
@@ -67,6 +67,32 @@ def test_two_distributions_with_one_name__are_both_named(site: Site) -> None:
     site.install("two", "bayes = stranger_module:Bayes")
     with pytest.raises(PluginError, match=r"claimed by one 1.0 and two 1.0; uninstall one"):
         load_plugin("bayes")
+
+
+def test_broken_plugins__are_isolated_and_told_with_reason_and_distribution(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site.folder / "clumsy_module.py").write_text("1 / 0")
+    site.install("stranger", "bayes = stranger_module:Bayes\nbroken = clumsy_module:Thing\ngone = no_such_module:Thing", "0.3")
+    site.install("one", "twice = stranger_module:Bayes")
+    site.install("two", "twice = stranger_module:Bayes")
+    monkeypatch.setenv("FASTSPEC_PLUGINS", "bayes,broken,gone,twice")
+    told: list[str] = []
+    assert list(usable_plugins(on_message=told.append)) == ["bayes"]
+    assert told[0].startswith("left out: plugin 'broken' of stranger 0.3 cannot be imported (ZeroDivisionError")
+    assert told[1].startswith("left out: plugin 'gone' of stranger 0.3 cannot be imported (ModuleNotFoundError")
+    assert told[2] == "left out: plugin 'twice' is claimed by one 1.0 and two 1.0; uninstall one of them"
+    assert len(told) == 3
+
+
+def test_listing__tells_faults_that_need_no_import(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.install("stranger", "bayes = stranger_module:Bayes\ngone = no_such_module:Thing")
+    site.install("one", "twice = stranger_module:Bayes")
+    site.install("two", "twice = stranger_module:Bayes")
+    monkeypatch.setenv("FASTSPEC_PLUGINS", "bayes,gone,twice")
+    faults = [fault_of(info) for info in plugins()]
+    assert faults[0] is None
+    assert faults[1] == "its module 'no_such_module' is not there; install stranger again"
+    assert faults[2] == faults[3] == "claimed by one 1.0 and two 1.0; uninstall one of them"
+    assert "stranger_module" not in sys.modules
 
 
 @pytest.mark.parametrize("target", ["stranger_module:number", "pathlib:Path"])

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastspec.cli.output import Json, print_json, show, waiting
-from fastspec.cli.parsing import Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers
+from fastspec.cli.parsing import Assignments, Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers
 from fastspec.errors import FastspecError, LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.learn import Evaluation
 
 Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter of the plugin; may be repeated.", show_default=False),
-]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads that the model may use.")]
 
 
@@ -122,7 +118,14 @@ def leaderboard(
     dataset = learn.Dataset.from_store(open_store(stores[0]))
     with waiting("scoring") as tell:
         rows = learn.leaderboard(
-            dataset, models, folds=folds, repeats=repeats, seed=seed, threads=threads, on_start=lambda name: tell(f"scoring {name}")
+            dataset,
+            models,
+            folds=folds,
+            repeats=repeats,
+            seed=seed,
+            threads=threads,
+            on_start=lambda name: tell(f"scoring {name}"),
+            on_message=lambda text: show(text, stderr=True),
         )
     plain = [row._asdict() for row in rows]
     if json:

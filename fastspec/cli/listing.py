@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from fastspec.cli.output import Json, format_bytes, print_json, show
+from fastspec.cli.parsing import Assignments
+from fastspec.errors import RunFailed
 
 preset_app = typer.Typer(help="The named front ends.", no_args_is_help=True)
 plugin_app = typer.Typer(help="The installed classifiers.", no_args_is_help=True)
@@ -75,13 +77,59 @@ def list_plugins(json: Json = False) -> None:
     Example: fastspec plugin list
     """
     from fastspec.learn import plugins
+    from fastspec.learn.registry import fault_of
 
-    rows = [info._asdict() for info in plugins()]
+    rows = [info._asdict() | {"fault": fault_of(info)} for info in plugins()]
     if json:
         print_json("plugin list", rows)
         return
     for row in rows:
-        show(f"{row['name']:20} {row['distribution']} {row['version']}  {row['target']}")
+        fault = f"  broken: {row['fault']}" if row["fault"] else ""
+        show(f"{row['name']:20} {row['distribution']} {row['version']}  {row['target']}{fault}")
+
+
+@plugin_app.command("new")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Of the classifier: lower-case words joined by hyphens.")],
+    parent: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder to write the project into.", exists=True, file_okay=False)
+    ] = Path(),
+) -> None:
+    """Write a new plugin's project: a classifier of twenty lines that works, with tests, to be made your own.
+
+    Example: fastspec plugin new kestrel
+    """
+    from fastspec.learn.scaffold import new_plugin as write_project
+
+    project = write_project(name, parent)
+    show(f"{project}: pip install {project}, then fastspec plugin check {name}")
+
+
+@plugin_app.command("check")
+def check_plugin(
+    name: Annotated[str, typer.Argument(help="See 'fastspec plugin list'.")], params: Assignments = None, json: Json = False
+) -> None:
+    """Run the conformance kit on an installed classifier.
+
+    Example: fastspec plugin check logistic
+
+    Exit code 1 means that a check failed. A failure that the plugin names itself, with a reason, is none.
+    """
+    from fastspec.learn import load_plugin
+    from fastspec.learn.parameters import parse_assignments, read_parameters
+    from fastspec.testing import check_classifier
+
+    plugin = load_plugin(name)
+    results = check_classifier(plugin, params=read_parameters(plugin, parse_assignments(params or [])))
+    if json:
+        print_json("plugin check", [result._asdict() for result in results])
+    else:
+        for result in results:
+            title = result.check.removeprefix("check_").replace("_", " ")
+            show(f"{result.outcome:14} {title}{': ' if result.reason else ''}{result.reason}")
+    failed = sum(result.outcome == "failed" for result in results)
+    if failed:
+        raise RunFailed(f"{name} fails {failed} of {len(results)} checks")
 
 
 @store_app.command("info")

@@ -23,6 +23,10 @@ GroupFrom = Annotated[
     str | None,
     typer.Option("--group-from", metavar="RE", help="Likewise: what must not be split (speaker, site, day).", show_default=False),
 ]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter of the plugin; may be repeated.", show_default=False),
+]
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastspec.learn.arrays_file import load_arrays as load_arrays
     from fastspec.learn.bundle import Bundle as Bundle
     from fastspec.learn.bundle import load_bundle as load_bundle
     from fastspec.learn.bundle import train as train
@@ -45,6 +46,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "evaluate_model": "evaluation",
     "leaderboard": "ranking",
+    "load_arrays": "arrays_file",
     "load_bundle": "bundle",
     "load_plugin": "registry",
     "majority_beside": "evaluation",

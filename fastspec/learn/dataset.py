@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastspec.errors import LearnError, choices
 from fastspec.learn.classifier import Classifier, Features
 from fastspec.learn.stored import StoredFeatures
+from fastspec.spec import Recipe
 
 if TYPE_CHECKING:
     from fastspec.store import FeatureStore
@@ -35,6 +36,7 @@ class Dataset:
         start_s: `(clips,)` float64, where the clips begin, in seconds.
         hashes: `(clips,)` strings; equal audio has equal ones.
         left_out: how many clips of the store are not here, by status or "unlabelled".
+        recipe: that made the features, where it is known.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Dataset:
     start_s: NDArray[np.float64]
     hashes: NDArray[np.str_]
     left_out: dict[str, int]
+    recipe: Recipe | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -98,6 +101,7 @@ class Dataset:
             paths=rows["path"].to_list(),
             start_s=rows["start_s"].to_numpy(),
             hashes=hashes,
+            recipe=store.recipe,
             left_out=dict(sorted(Counter(fate for fate in fates if fate != "ok").items())),
         )
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastspec.errors import LearnError
 from fastspec.learn.baseline import Majority
+from fastspec.learn.classifier import Classifier
 from fastspec.learn.dataset import Dataset
 from fastspec.learn.evaluation import Evaluation, evaluate
-from fastspec.learn.registry import load_plugin, plugins
+from fastspec.learn.registry import load_plugin, usable_plugins
 
 if TYPE_CHECKING:
     from fastspec.store import FeatureStore
@@ -43,34 +45,53 @@ def leaderboard(
     seed: int = 0,
     threads: int = 1,
     on_start: Callable[[str], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> list[LeaderboardRow]:
     """Evaluate plugins on the same folds, with the majority baseline among them; the lowest log-loss comes first.
 
     Args:
         data: a finished store, or a dataset made from one.
-        models: names of plugins; None is every installed one.
+        models: names of plugins; None is every installed one that can be imported and takes the store's recipe.
         folds: how many.
         repeats: how often, each time with another seed.
         seed: of the first repeat.
         threads: that a model may use.
         on_start: is told the name of each classifier before it is evaluated.
+        on_message: told in one line about each installed plugin that is left out, and why.
 
     Raises:
-        LearnError: clips that cannot be learned from or split as asked.
-        PluginError: a plugin that is unknown or cannot be imported, before anything is fitted.
+        LearnError: clips that cannot be learned from or split as asked, or features of another recipe than a plugin named requires.
+        PluginError: a plugin named is unknown or cannot be imported. All of these come before anything is fitted.
     """
-    wanted = [info.name for info in plugins()] if models is None else models
-    names = dict.fromkeys([*wanted, Majority.name])
-    for name in names:
-        if name != Majority.name:
-            load_plugin(name)
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
+    names = [*_contestants(dataset, models, on_message), Majority.name]
     evaluations = []
     for name in names:
         if on_start is not None:
             on_start(name)
         evaluations.append(evaluate(dataset, name, folds=folds, repeats=repeats, seed=seed, threads=threads))
     return sorted(map(leaderboard_row, evaluations), key=lambda row: row.log_loss)
+
+
+def _contestants(dataset: Dataset, models: Sequence[str] | None, on_message: Callable[[str], None] | None) -> dict[str, type[Classifier]]:
+    """The plugins to rank, by name; of those that nobody named, the ones that take the store's recipe."""
+    if models is None:
+        plugins = usable_plugins(on_message=on_message)
+    else:
+        plugins = {name: load_plugin(name) for name in models if name != Majority.name}
+    if dataset.recipe is None:
+        return plugins
+    fitting = {}
+    for name, plugin in plugins.items():
+        try:
+            plugin.check_recipe(dataset.recipe, source=dataset.source)
+            fitting[name] = plugin
+        except LearnError as error:
+            if models is not None:
+                raise
+            if on_message is not None:
+                on_message(f"left out: {error}")
+    return fitting
 
 
 def leaderboard_row(evaluation: Evaluation) -> LeaderboardRow:

@@ -1,7 +1,9 @@
 """Classifier plugins, found by the entry points of installed distributions. Listing them imports none."""
 
 import os
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from fastspec.errors import PluginError, choices
@@ -23,6 +25,31 @@ class PluginInfo(NamedTuple):
 def plugins() -> list[PluginInfo]:
     """Every installed plugin, by name; the environment variable FASTSPEC_PLUGINS=a,b leaves only these."""
     return sorted(_info(point) for point in _entry_points())
+
+
+def fault_of(info: PluginInfo) -> str | None:
+    """What is wrong with an installed plugin, as far as can be told without importing it: None, or the reason in a few words."""
+    rivals = sorted(_distribution(point) for point in _entry_points() if point.name == info.name)
+    if len(rivals) > 1:
+        return f"claimed by {' and '.join(rivals)}; uninstall one of them"
+    package = info.target.partition(":")[0].partition(".")[0]
+    return None if package and find_spec(package) else f"its module {package!r} is not there; install {info.distribution} again"
+
+
+def usable_plugins(*, on_message: Callable[[str], None] | None = None) -> dict[str, type[Classifier]]:
+    """The classes of all plugins that can be imported, by name.
+
+    Args:
+        on_message: told in one line about each plugin that cannot, with the reason and its distribution.
+    """
+    usable = {}
+    for name in dict.fromkeys(info.name for info in plugins()):
+        try:
+            usable[name] = load_plugin(name)
+        except PluginError as error:
+            if on_message is not None:
+                on_message(f"left out: {error}")
+    return usable
 
 
 def plugin_info(name: str) -> PluginInfo:
