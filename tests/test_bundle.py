@@ -77,7 +77,7 @@ def forge(bundle: Path, name: str, data: bytes) -> None:
     edit(bundle, lambda header: header["files"].update(hashes))
 
 
-@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "svm"])
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "rocket", "svm"])
 def test_bundle__round_trips_through_another_process(name: str, tmp_path: Path) -> None:
     bundle = toy_bundle(name)
     bundle.save(tmp_path / "model")
@@ -100,7 +100,7 @@ def test_bundle__round_trips_through_another_process(name: str, tmp_path: Path) 
     assert loaded.model.threads == 2
 
 
-@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "svm"])
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "rocket", "svm"])
 def test_equal_training__gives_equal_bytes(name: str, tmp_path: Path) -> None:
     first, again = toy_bundle(name).save(tmp_path / "first"), toy_bundle(name).save(tmp_path / "again")
     files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]

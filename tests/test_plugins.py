@@ -17,6 +17,7 @@ FAST: dict[str, dict[str, Any]] = {
     "gradient-boosting": {"n_estimators": 20},
     "lightgbm": {"n_estimators": 30},
     "logistic": {},
+    "rocket": {"n_features": 840},
     "svm": {},
 }
 CORPUS = toy_corpus()
@@ -33,7 +34,7 @@ def test_contract__is_kept(name: str, check: Check) -> None:
     check(load_plugin(name), params=FAST[name])
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("name", [name for name in FAST if name != "rocket"])
 def test_contract__is_kept_on_flattened_features(name: str) -> None:
     results = check_classifier(name, params=FAST[name] | {"pool": "flatten"})
     assert results == [CheckResult(check.__name__, "passed", "") for check in CHECKS]

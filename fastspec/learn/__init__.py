@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastspec.learn.evaluation import evaluate as evaluate
     from fastspec.learn.evaluation import evaluate_model as evaluate_model
     from fastspec.learn.evaluation import majority_beside as majority_beside
+    from fastspec.learn.model import ModelClassifier as ModelClassifier
     from fastspec.learn.prediction import Prediction as Prediction
     from fastspec.learn.prediction import predict as predict
     from fastspec.learn.prediction import write_predictions as write_predictions
@@ -39,6 +40,7 @@ _HOMES = {
     "Evaluation": "evaluation",
     "FeatureTransformer": "transformer",
     "LeaderboardRow": "ranking",
+    "ModelClassifier": "model",
     "PluginInfo": "registry",
     "Prediction": "prediction",
     "SklearnClassifier": "estimator",
@@ -64,6 +66,7 @@ __all__ = [
     "Evaluation",
     "FeatureTransformer",
     "LeaderboardRow",
+    "ModelClassifier",
     "PluginInfo",
     "Prediction",
 ]

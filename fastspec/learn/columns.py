@@ -1,31 +1,19 @@
-"""Classifiers that see a clip as one row of columns: pooling, absent classes and thread caps in one place."""
+"""Classifiers that see a clip as one row of columns."""
 
-import hashlib
-import json
 from abc import abstractmethod
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from fastspec.errors import FastspecError, LearnError
-from fastspec.learn.classifier import Classifier, Features, Groups, Labels, Probabilities, ValidFrames
-from fastspec.learn.pooling import Pooling, clip_blocks, pool_features
-
-_HEADER = "classifier.json"
-
-
-class _Fitted(NamedTuple):
-    model: Any
-    present: list[int]  # the classes that training saw, ascending
-    n_classes: int
+from fastspec.learn.classifier import Features, Groups, Labels, Probabilities, ValidFrames
+from fastspec.learn.model import ModelClassifier
+from fastspec.learn.pooling import Pooling, pool_features
 
 
 @dataclass(kw_only=True, eq=False)
-class ColumnClassifier(Classifier):
+class ColumnClassifier(ModelClassifier):
     """Base of plugins whose model takes a table: subclasses say how to fit, predict, save and load that model.
 
     Features on disk are pooled some clips at a time, so that only the table is held in memory.
@@ -34,9 +22,7 @@ class ColumnClassifier(Classifier):
         pool: how features become columns, see `fastspec.learn.pooling.pool_features`.
     """
 
-    out_of_core = True
     pool: Pooling = "stats"
-    _fitted: _Fitted | None = field(default=None, init=False, repr=False)
 
     @abstractmethod
     def fit_columns(self, columns: NDArray[np.float32], codes: Labels, *, n_classes: int, groups: Groups | None) -> Any:
@@ -46,77 +32,12 @@ class ColumnClassifier(Classifier):
     def predict_columns(self, model: Any, columns: NDArray[np.float32]) -> Probabilities:
         """`(clips, n_classes)` float64 of the model's own classes."""
 
-    @abstractmethod
-    def save_model(self, model: Any, directory: Path) -> None:
-        """Write the model into `directory`."""
-
-    @abstractmethod
-    def load_model(self, directory: Path) -> Any:
-        """The model that `save_model` wrote. LearnError for anything else."""
-
     def make_columns(self, features: Features, valid_frames: ValidFrames) -> Any:
         """`(clips, columns)` float32 for `fit_columns`."""
         return pool_features(features, valid_frames, how=self.pool)
 
-    def fit(self, features: Features, valid_frames: ValidFrames, labels: Labels, *, n_classes: int, groups: Groups | None = None) -> Self:
-        present, codes = np.unique(labels, return_inverse=True)
-        if len(present) < 2:
-            raise LearnError(f"{self.name} was given {len(labels)} clips of {len(present)} class; give clips of two classes or more")
-        columns = self.make_columns(features, valid_frames)
-        with threadpool_limits(self.threads):
-            model = self.fit_columns(columns, codes.astype(np.int64), n_classes=len(present), groups=groups)
-        self._fitted = _Fitted(model, present.tolist(), n_classes)
-        return self
+    def fit_model(self, features: Features, valid_frames: ValidFrames, codes: Labels, *, n_classes: int, groups: Groups | None) -> Any:
+        return self.fit_columns(self.make_columns(features, valid_frames), codes, n_classes=n_classes, groups=groups)
 
-    def predict_proba(self, features: Features, valid_frames: ValidFrames) -> Probabilities:
-        model, present, n_classes = self._fitted_state()
-        probabilities = np.zeros((len(features), n_classes))
-        with threadpool_limits(self.threads):
-            for block in clip_blocks(features):
-                columns = pool_features(features[block], valid_frames[block], how=self.pool)
-                probabilities[block, present] = self.predict_columns(model, columns)
-        return probabilities
-
-    def save(self, directory: Path) -> None:
-        model, present, n_classes = self._fitted_state()
-        self.save_model(model, directory)
-        header = {"params": self.params(), "seed": self.seed, "present": present, "n_classes": n_classes, "files": _hashes(directory)}
-        (directory / _HEADER).write_text(json.dumps(header, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        header = _read_header(directory / _HEADER)
-        if header["files"] != _hashes(directory):
-            raise LearnError(f"the files of the saved model are not those that {_HEADER} names; copy them again, or train it again")
-        try:
-            classifier = cls.from_params(header["params"], seed=header["seed"])
-        except FastspecError as error:
-            raise LearnError(f"the saved model is not one of this version of {cls.name}: {error}") from None
-        classifier._fitted = _Fitted(classifier.load_model(directory), header["present"], header["n_classes"])
-        return classifier
-
-    def _fitted_state(self) -> _Fitted:
-        if self._fitted is None:
-            raise LearnError(f"{self.name} has not learned anything yet; call fit() or load() first")
-        return self._fitted
-
-
-def _hashes(directory: Path) -> dict[str, str]:
-    """SHA-256 of each file but the header: what a compiled parser is given must be what was saved, since some crash on anything else."""
-    files = [path for path in sorted(directory.iterdir()) if path.name != _HEADER and path.is_file()]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """The checked header of a saved model."""
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-        present, n_classes = header["present"], header["n_classes"]
-        sound = isinstance(header["params"], dict) and isinstance(header["files"], dict)
-        sound = sound and all(type(n) is int for n in [header["seed"], n_classes, *present])
-        sound = sound and len(present) >= 2 and present == sorted(set(present)) and 0 <= present[0] <= present[-1] < n_classes
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LearnError(f"{path.name} of the saved model cannot be read: {type(error).__name__}: {error}; train it again") from None
-    if not sound:
-        raise LearnError(f"{path.name} of the saved model contradicts itself; train it again")
-    return dict(header)
+    def predict_model(self, model: Any, features: Features, valid_frames: ValidFrames) -> Probabilities:
+        return self.predict_columns(model, pool_features(features, valid_frames, how=self.pool))
