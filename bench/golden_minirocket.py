@@ -1,4 +1,4 @@
-"""Writes tests/golden/minirocket.npz by aeon, whose pins don't fit this project's: `pip install aeon` into an environment of its own, run there."""
+"""Writes tests/golden/minirocket.npz by aeon, whose pins don't fit this project's: run it in an environment of its own with aeon."""
 
 from pathlib import Path
 
