@@ -1,6 +1,6 @@
 """Classifiers side by side, on the same folds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastspec.errors import LearnError
@@ -63,8 +63,18 @@ def leaderboard(
         LearnError: clips that cannot be learned from or split as asked, or features of another recipe than a plugin named requires.
         PluginError: a plugin named is unknown or cannot be imported. All of these come before anything is fitted.
     """
+    if models is None:
+        plugins = usable_plugins(on_message=on_message)
+    else:
+        plugins = {name: load_plugin(name) for name in models if name != Majority.name}
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
-    names = [*_contestants(dataset, models, on_message), Majority.name]
+    refused = _misfits(plugins, dataset)
+    for error in refused.values():
+        if models is not None:
+            raise error
+        if on_message is not None:
+            on_message(f"left out: {error}")
+    names = [*(name for name in plugins if name not in refused), Majority.name]
     evaluations = []
     for name in names:
         if on_start is not None:
@@ -73,25 +83,17 @@ def leaderboard(
     return sorted(map(leaderboard_row, evaluations), key=lambda row: row.log_loss)
 
 
-def _contestants(dataset: Dataset, models: Sequence[str] | None, on_message: Callable[[str], None] | None) -> dict[str, type[Classifier]]:
-    """The plugins to rank, by name; of those that nobody named, the ones that take the store's recipe."""
-    if models is None:
-        plugins = usable_plugins(on_message=on_message)
-    else:
-        plugins = {name: load_plugin(name) for name in models if name != Majority.name}
+def _misfits(plugins: Mapping[str, type[Classifier]], dataset: Dataset) -> dict[str, LearnError]:
+    """Why plugins do not take the dataset's recipe, by name."""
+    refused: dict[str, LearnError] = {}
     if dataset.recipe is None:
-        return plugins
-    fitting = {}
+        return refused
     for name, plugin in plugins.items():
         try:
             plugin.check_recipe(dataset.recipe, source=dataset.source)
-            fitting[name] = plugin
         except LearnError as error:
-            if models is not None:
-                raise
-            if on_message is not None:
-                on_message(f"left out: {error}")
-    return fitting
+            refused[name] = error
+    return refused
 
 
 def leaderboard_row(evaluation: Evaluation) -> LeaderboardRow:
