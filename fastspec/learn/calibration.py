@@ -14,9 +14,10 @@ class Calibration:
     """The softmax of `scale * score + bias`: Platt's sigmoid for two classes, a temperature alone (biases 0) for more.
 
     A bias for each of many classes was tried and lost: few held-out groups know a class so badly that it moved the likeliest class, and
-    accuracy on 15 instruments fell from .90 to .49. Scale and biases minimise the log-loss of scores that were made by cross-validation; scores of the training clips themselves would
-    look far too sure. As Platt did, the target of the true class is (n + 1) / (n + classes), not 1, and the others share the rest, so
-    that classes which scores separate perfectly do not get an infinite scale (Platt 1999, Probabilistic outputs for SVMs, eq. 10).
+    accuracy on 15 instruments fell from .90 to .49. Scale and biases minimise the log-loss of scores that were made by cross-
+    validation; scores of the training clips themselves would look far too sure. As Platt did, the target of the true class is (n + 1) /
+    (n + 2), not 1, and the others share the rest, so that classes which scores separate perfectly do not get an infinite scale (Platt
+    1999, Probabilistic outputs for SVMs, eq. 10).
     """
 
     scale: float
@@ -43,7 +44,7 @@ class Calibration:
 
         clips, n_classes = scores.shape
         counts = np.bincount(labels, minlength=n_classes)
-        true = (counts + 1) / (counts + n_classes)
+        true = (counts + 1) / (counts + 2)
         targets = np.repeat((1 - true[labels, None]) / (n_classes - 1), n_classes, axis=1)
         targets[np.arange(clips), labels] = true[labels]
 
