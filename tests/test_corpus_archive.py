@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastspec.corpus import RecordingError, archive, read_corpus
+from fastspec.corpus import RecordingError, members, read_corpus
 from fastspec.errors import CorpusError
 
 
@@ -73,15 +73,15 @@ def test_member_that_is_not_there__is_a_recording_error(corpus):
 
 def test_member_over_the_limit__is_refused_while_it_is_read(corpus, monkeypatch):
     manifest = read_corpus(corpus)
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 499)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 499)
     with pytest.raises(RecordingError, match="larger than 499 bytes"):
         manifest.open("fish/small/a.wav")
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 500)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 500)
     assert len(manifest.open("fish/small/a.wav")) == 500
 
 
 def test_member_that_is_a_decompression_bomb__is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MIN_BOMB_BYTES", 100_000)
+    monkeypatch.setattr(members, "MIN_BOMB_BYTES", 100_000)
     manifest = read_corpus(pack(tmp_path / "bomb.zip", {"a/bomb.wav": bytes(4_000_000), "a/small.wav": bytes(100_000)}))
     with pytest.raises(RecordingError, match=r"4000000 bytes packed into .* decompression bomb"):
         manifest.open("a/bomb.wav")
