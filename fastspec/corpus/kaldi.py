@@ -15,7 +15,7 @@ from fastspec.errors import CorpusError
 
 _LABEL_FILES = ("utt2label", "utt2lang", "text")
 _GROUP_FILES = ("utt2spk",)
-_Clip = tuple[str, int, str, str, str | None, str | None]  # table, row, utterance, path, start, duration
+_Clip = tuple[str, int, str, str | None, str | None, str | None]  # table, row, utterance, path, start, duration
 
 
 def read_kaldi(folder: Place, columns: Mapping[str, str]) -> Manifest:
@@ -46,11 +46,12 @@ def read_kaldi(folder: Place, columns: Mapping[str, str]) -> Manifest:
         {TABLE: table, ROW: row, "path": path, "start_s": start, "duration_s": duration}
         | {column: values.get(utterance) for column, values in said.items()}
         for table, row, utterance, path, start, duration in clips
+        if path is not None
     ]
     texts = pl.DataFrame(rows, schema={TABLE: pl.String, ROW: pl.UInt32, **dict.fromkeys(TEXTS, pl.String)})
     if texts.is_empty() and not problems:
         raise CorpusError(f"{folder} has a wav.scp without recordings; give one line for each, 'ID PATH'")
-    return manifest_of_texts(texts, Files(base_of(folder, [path for *_, path in recordings.values()])), problems, source=str(folder))
+    return manifest_of_texts(texts, Files(base_of(folder, [path for _, path in recordings.values() if path])), problems, source=str(folder))
 
 
 def base_of(folder: Place, paths: list[str]) -> Place:
@@ -71,24 +72,24 @@ def _read_lines(folder: Place, name: str, fields: int, problems: RowProblems) ->
             problems.extend([(name, row, f"has {len(parts)} fields, not {fields}")])
 
 
-def _read_recordings(folder: Place, problems: RowProblems) -> dict[str, tuple[int, str]]:
-    """Line and path of each recording in `wav.scp`."""
-    found: dict[str, tuple[int, str]] = {}
+def _read_recordings(folder: Place, problems: RowProblems) -> dict[str, tuple[int, str | None]]:
+    """Line and path of each recording in `wav.scp`; None for what is no file."""
+    found: dict[str, tuple[int, str | None]] = {}
     for row, (name, path) in _read_lines(folder, "wav.scp", 2, problems):
         problem: str | None = None
         if path.endswith("|") or path.startswith("|"):
-            problem = "is a command, and commands are never run; run it yourself and give the file that it writes"
+            problem = "is a command, and commands are never run: give the file that it writes"
         elif re.search(r"\.ark(:\d+)?$", path):
-            problem = "is a place in an archive of Kaldi's; write its recordings as audio files"
+            problem = "is a place in an archive of Kaldi's: write its recordings as audio files"
         elif name in found:
             problem = f"repeats the recording {name!r}"
         if problem is not None:
             problems.extend([("wav.scp", row, problem)])
-        found.setdefault(name, (row, path))
+        found.setdefault(name, (row, None if problem else path))
     return found
 
 
-def _read_segments(folder: Place, recordings: Mapping[str, tuple[int, str]], problems: RowProblems) -> Iterator[_Clip]:
+def _read_segments(folder: Place, recordings: Mapping[str, tuple[int, str | None]], problems: RowProblems) -> Iterator[_Clip]:
     seen = set()
     for row, (utterance, name, start, end) in _read_lines(folder, "segments", 4, problems):
         if utterance in seen or name not in recordings:
@@ -103,7 +104,7 @@ def _read_segments(folder: Place, recordings: Mapping[str, tuple[int, str]], pro
         yield "segments", row, utterance, recordings[name][1], start, duration
 
 
-def _whole(recordings: Mapping[str, tuple[int, str]]) -> Iterator[_Clip]:
+def _whole(recordings: Mapping[str, tuple[int, str | None]]) -> Iterator[_Clip]:
     for name, (row, path) in recordings.items():
         yield "wav.scp", row, name, path, None, None
 

@@ -142,8 +142,8 @@ def _source_path(recording: Mapping[str, Any], table: str, row: int, problems: R
         return None
     kind, path = sources[0].get("type"), sources[0].get("source")
     if kind not in ("file", "url") or not isinstance(path, str):
-        what = "is a command, and commands are never run; run it yourself and" if kind == "command" else f"has a source of type {kind!r};"
-        problems.extend([(table, row, f"{what} give the file")])
+        command = "is a command, and commands are never run: give the file that it writes"
+        problems.extend([(table, row, command if kind == "command" else f"has a source of type {kind!r}, not a file")])
         return None
     return path
 

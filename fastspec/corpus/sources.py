@@ -97,8 +97,9 @@ def _read_directory(folder: Place, columns: Mapping[str, str]) -> Manifest:
     shards = [folder / name for name in names if is_tar(name)]
     if (shards or tables) and not any(is_audio(name) for name in walk(folder)):
         return read_tars(shards, columns, source=source) if shards else read_tables(tables, columns, source=str(home))
+    manifest = read_folder(folder)
     _refuse_columns(folder, columns)
-    return read_folder(folder)
+    return manifest
 
 
 def _find_tables(folder: Place, names: list[str]) -> tuple[Place, list[tuple[Place, str | None]]]:
