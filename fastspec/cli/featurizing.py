@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
-from fastspec.cli.parsing import GroupFrom, LabelFrom, Workers, parse_bytes, parse_recipe
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe
 from fastspec.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def featurize(
-    corpus: Annotated[str, typer.Argument(help="A folder whose sub-folders are classes, a .zip of one, or a .csv with 'path'.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.", show_default=False)],
     preset: Annotated[
         str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
@@ -38,6 +43,7 @@ def featurize(
     ] = None,
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
+    columns: Columns = None,
     workers: Workers = 2,
     memory: Annotated[str, typer.Option("--memory", help="For what is in flight; never changes the result.")] = "1GiB",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
@@ -59,7 +65,9 @@ def featurize(
     from fastspec.corpus import read_corpus
 
     pipeline.check_output(output, resume=resume, overwrite=overwrite)
-    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from)
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    if manifest.problems:
+        show(f"fastspec: {manifest.problems}; those clips will have no features", stderr=True)
     layout = pipeline.plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
     if not json:
         show(f"{manifest!r}"[1:-1], _plan(layout))
