@@ -67,7 +67,7 @@ def featurize(
     pipeline.check_output(output, resume=resume, overwrite=overwrite)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     if manifest.problems:
-        show(f"fastspec: {manifest.problems}; those clips will have no features", stderr=True)
+        show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
     layout = pipeline.plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
     if not json:
         show(f"{manifest!r}"[1:-1], _plan(layout))

@@ -9,11 +9,12 @@ from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
 from fastspec.corpus.manifest import SCHEMA, ClipRow, Manifest, RecordingError
 from fastspec.corpus.place import locate
+from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.samples import Sample, read_samples
 from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["ClipRow", "Manifest", "RecordingError", "read_corpus", "read_inputs"]
+__all__ = ["ClipRow", "Manifest", "RecordingError", "RowProblems", "read_corpus", "read_inputs"]
 
 
 def read_corpus(
@@ -56,7 +57,7 @@ def read_corpus(
     else:
         manifest = read_samples(corpus)
     if strict and manifest.problems:
-        raise CorpusError(manifest.problems)
+        raise CorpusError(manifest.problems.sentence("rows whose file is missing"))
     return _with_patterns(manifest, patterns)
 
 

@@ -9,7 +9,8 @@ import polars as pl
 from fastspec.corpus.folder import Files
 from fastspec.corpus.manifest import Manifest
 from fastspec.corpus.place import Place, is_url, list_names
-from fastspec.corpus.rows import ROW, TABLE, TEXTS, RowProblems, read_utf8
+from fastspec.corpus.problems import RowProblems
+from fastspec.corpus.rows import ROW, TABLE, TEXTS, read_utf8
 from fastspec.corpus.table import manifest_of_texts
 from fastspec.errors import CorpusError
 

@@ -11,7 +11,8 @@ from fastspec.corpus.folder import Files
 from fastspec.corpus.kaldi import base_of
 from fastspec.corpus.manifest import Manifest
 from fastspec.corpus.place import Place, list_names
-from fastspec.corpus.rows import ROW, TABLE, TEXTS, RowProblems, as_text, read_json_lines
+from fastspec.corpus.problems import RowProblems
+from fastspec.corpus.rows import ROW, TABLE, TEXTS, as_text, read_json_lines
 from fastspec.corpus.table import manifest_of_texts, split_of
 from fastspec.errors import CorpusError
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import polars as pl
 
+from fastspec.corpus.problems import RowProblems
 from fastspec.errors import FastspecError
 
 SCHEMA = {
@@ -66,7 +67,7 @@ class Manifest:
         recordings: opens the paths.
         ignored: files of the corpus that are not audio by their extension.
         origins: of the rows of tables, the `table` and the `row` in it, counted as an editor shows it.
-        problems: what a table says that costs rows but not the run, in one line.
+        problems: of a corpus of tables the rows whose file is missing, which costs them but not the run.
     """
 
     table: pl.DataFrame
@@ -74,7 +75,7 @@ class Manifest:
     recordings: Recordings
     ignored: int = 0
     origins: pl.DataFrame | None = None
-    problems: str | None = None
+    problems: RowProblems | None = None
 
     def __len__(self) -> int:
         return self.table.height

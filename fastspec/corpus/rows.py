@@ -41,27 +41,6 @@ class Texts(NamedTuple):
     audio: ParquetAudio | None = None
 
 
-class RowProblems:
-    """What is wrong with the rows of tables: told all at once, the first ten in full."""
-
-    def __init__(self, source: str, *, several: bool, header: bool) -> None:
-        self._source, self._several, self._header = source, several, header
-        self._found: list[tuple[str, int, str]] = []
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def extend(self, found: list[tuple[str, int, str]]) -> None:
-        """Add problems: the table's name, the row, and what is wrong."""
-        self._found += found
-
-    def sentence(self, what: str) -> str:
-        """All of it in one line, sorted by row."""
-        shown = [f"{f'{table} ' if self._several else ''}row {row} {text}" for table, row, text in sorted(self._found)[:_SHOWN]]
-        more = f"; and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
-        return f"{self._source} has {len(self)} {what}: {'; '.join(shown)}{more}{' (row 1 is the header)' if self._header else ''}"
-
-
 def table_format(name: str) -> str | None:
     """The format that a file name's ending says: "csv", "tsv", "jsonl" or "parquet"; the texts may be gzipped.
 

@@ -11,7 +11,8 @@ from fastspec.corpus.folder import Files
 from fastspec.corpus.manifest import SCHEMA, Manifest, Recordings
 from fastspec.corpus.parquet_audio import ParquetAudio
 from fastspec.corpus.place import Place, is_url
-from fastspec.corpus.rows import READ_FROM, ROW, TABLE, RowProblems, read_texts
+from fastspec.corpus.problems import RowProblems
+from fastspec.corpus.rows import READ_FROM, ROW, TABLE, read_texts
 from fastspec.errors import CorpusError
 
 _STAT_THREADS = 16
@@ -62,8 +63,7 @@ def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: Row
     problems.extend(missing)
     first = pl.col("_order").min().over("path")
     table = table.with_row_index("_order").sort(first, "_order").with_columns(pl.col("start_s").fill_null(0.0))
-    reported = problems.sentence("rows whose file is missing") if problems else None
-    return Manifest(table.select(list(SCHEMA)), source, recordings, origins=table.select(TABLE, ROW), problems=reported)
+    return Manifest(table.select(list(SCHEMA)), source, recordings, origins=table.select(TABLE, ROW), problems=problems)
 
 
 def split_of(name: str) -> str | None:
