@@ -152,3 +152,27 @@ def test_zip_that_is_cut_off__is_refused(corpus, keep):
 def test_zip_without_audio__is_refused(tmp_path):
     with pytest.raises(CorpusError, match=r"no audio files \(1 others\)"):
         read_corpus(pack(tmp_path / "text.zip", {"a.txt": b""}))
+
+
+def test_zip_name_that_is_not_utf8__is_read_as_it_is_stored_and_opens(tmp_path):
+    file = pack(tmp_path / "old.zip", {"a/cafe.wav": b"cafe"}, zipfile.ZIP_STORED)
+    file.write_bytes(file.read_bytes().replace(b"cafe.wav", b"caf\x82.wav"))
+    manifest = read_corpus(file)
+    assert manifest.table["path"].to_list() == ["a/café.wav"]  # code page 437, as the zip format has it
+    assert manifest.open("a/café.wav") == b"cafe"
+
+
+def test_zip_within_a_zip__is_not_opened_and_named_when_there_is_nothing_else(tmp_path):
+    inner = pack(tmp_path / "inner.zip", {"a/x.wav": b""}).read_bytes()
+    with pytest.raises(CorpusError, match=r"archives within it, such as 'deep/inner.zip', are not opened"):
+        read_corpus(pack(tmp_path / "outer.zip", {"deep/inner.zip": inner}))
+
+
+def test_hundred_thousand_members__are_read_and_a_larger_crowd_is_refused(tmp_path, monkeypatch):
+    file = pack(tmp_path / "crowd.zip", {f"c{i % 7}/{i}.wav": b"" for i in range(100_000)}, zipfile.ZIP_STORED)
+    manifest = read_corpus(file)
+    assert (len(manifest), len(manifest.classes)) == (100_000, 7)
+    assert manifest.open("c0/98.wav") == b""
+    monkeypatch.setattr(members, "MAX_MEMBERS", 99_999)
+    with pytest.raises(CorpusError, match="more than 99,999 members"):
+        read_corpus(file)
