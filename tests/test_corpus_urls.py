@@ -133,6 +133,15 @@ def test_file_system_that_fails_in_its_own_way__is_an_error_of_ours(memory, monk
         read_corpus(f"{memory}/folder")
 
 
+def test_server_that_ignores_ranges__never_gives_the_wrong_bytes(memory, monkeypatch):
+    manifest = read_corpus(f"{memory}/c.tar")
+    system = type(fsspec.filesystem("memory"))
+    whole = system.cat_file
+    monkeypatch.setattr(system, "cat_file", lambda self, path, **_: whole(self, path))
+    with pytest.raises(RecordingError, match="gives whole files only"):
+        manifest.open("a/x.wav")
+
+
 def decoded(manifest, name) -> tuple[np.ndarray, int]:
     return soundfile.read(io.BytesIO(manifest.open(name)), dtype="float32", always_2d=True)
 
