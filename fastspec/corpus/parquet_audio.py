@@ -16,6 +16,9 @@ from fastspec.corpus.manifest import RecordingError
 from fastspec.corpus.place import Place, UrlPath, one_line
 
 BLOCK_ROWS = 32
+# Damage that polars did not foresee makes it panic, which is no ordinary exception.
+PARQUET_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
 _KEPT_BLOCKS = 8
 
 _Block = list[tuple[bytes | None, str | None]]
@@ -86,7 +89,7 @@ class ParquetAudio:
         place, column, row = self.rows[path]
         try:
             data, name = self._reader.cell(place, column, row)
-        except (pl.exceptions.PolarsError, OSError, IndexError) as error:
+        except (*PARQUET_ERRORS, IndexError) as error:
             raise RecordingError("unreadable", f"damaged in the table: {one_line(error)}") from None
         if data is not None:
             return data

@@ -11,7 +11,7 @@ import polars as pl
 
 from fastspec.corpus.manifest import SCHEMA
 from fastspec.corpus.members import MAX_MEMBER_BYTES
-from fastspec.corpus.parquet_audio import ParquetAudio, find_audio_column, parquet_source, read_class_names, scan
+from fastspec.corpus.parquet_audio import PARQUET_ERRORS, ParquetAudio, find_audio_column, parquet_source, read_class_names, scan
 from fastspec.corpus.place import Place, one_line
 from fastspec.errors import CorpusError, choices
 
@@ -171,7 +171,7 @@ def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) ->
         source = parquet_source(place)
         schema = scan(source).collect_schema()
         class_names = read_class_names(source)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
     audio_column = find_audio_column(schema, columns.get("path", "path"))
     chosen = _choose_columns(place, list(schema), {**columns, **({"path": audio_column} if audio_column else {})})
@@ -183,7 +183,7 @@ def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) ->
         cells["path"] = pl.col(audio_column).struct.field("path")
     try:
         table = scan(source).select(cell.alias(name) for name, cell in cells.items()).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
     for name, column in chosen.items():
         if column in class_names and table.schema[name].is_integer():

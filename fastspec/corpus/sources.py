@@ -103,8 +103,10 @@ def _read_directory(folder: Place, columns: Mapping[str, str]) -> Manifest:
 
 
 def _find_tables(folder: Place, names: list[str]) -> tuple[Place, list[tuple[Place, str | None]]]:
-    """The tables whose names say a split, and any Parquet; of the folder, or else of `data` in it, as Hugging Face has it."""
-    tables = [name for name in names if table_format(name) and (split_of(name) or name.endswith(".parquet"))]
+    """The tables whose names start with a split, and any Parquet; of the folder, or else of `data` in it, as Hugging Face has it."""
+    tables = [
+        name for name in names if table_format(name) and (name.endswith(".parquet") or name.lower().startswith(split_of(name) or "/"))
+    ]
     if not tables and "data" in names and (folder / "data").is_dir():
         home = folder / "data"
         parquets = [name for name in list_names(home) if name.endswith(".parquet")]
