@@ -76,8 +76,9 @@ class Reference:
             SpecError: a spec that is not a mel bank.
         """
         self._require()
-        if spec.features != "mel":
-            raise SpecError(f"features is {spec.features!r}, for which {self.name} is no reference here; give features 'mel'")
+        if not spec.is_fused or spec.features != ("mel",):
+            parts = " + ".join(spec.parts())
+            raise SpecError(f"features is {parts}, for which {self.name} is no reference here; give features 'mel' alone")
         try:
             return self.build(spec)
         except (ImportError, OSError) as error:

@@ -127,7 +127,7 @@ def frequency_ticks(spec: FeatureSpec) -> tuple[Float64, Float64]:
     >>> frequency_ticks(FeatureSpec(features="stft", n_fft=512))[1].tolist()
     [0.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 7000.0, 8000.0]
     """
-    if spec.features == "stft":
+    if spec.features == ("stft",):
         hz = _round_values(0.0, spec.sample_rate / 2)
         return _on_axis(hz * (spec.n_fft / spec.sample_rate), hz, spec)
     edges_hz = mel_edges_hz(spec)
