@@ -107,6 +107,10 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "torchaudio",
         "--set",
         "n_mels=40",
+        "--set",
+        "log=db",
+        "--dtype",
+        "float16",
         "--clip",
         "2",
         "--channel",
@@ -125,7 +129,7 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (len(manifest), output) == (41, tmp_path / "s.zarr")
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
-    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False}
+    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False, "dtype": "float16"}
 
 
 def test_spec_file__is_read_and_changed_by_set(tmp_path):

@@ -40,6 +40,9 @@ def featurize(
     group_from: GroupFrom = None,
     workers: Workers = 2,
     memory: Annotated[str, typer.Option("--memory", help="For what is in flight; never changes the result.")] = "1GiB",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
+    ] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
     json: Json = False,
@@ -60,7 +63,7 @@ def featurize(
 
     pipeline.check_output(output, resume=resume, overwrite=overwrite)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from)
-    layout = pipeline.plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
+    layout = pipeline.plan_layout(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype)
     if not json:
         show(f"{manifest!r}"[1:-1], _plan(layout))
     start = time.perf_counter()
@@ -74,6 +77,7 @@ def featurize(
                 memory_bytes=memory_bytes,
                 resume=resume,
                 overwrite=overwrite,
+                dtype=dtype,
                 on_progress=report,
             )
     except KeyboardInterrupt:
@@ -86,7 +90,7 @@ def _plan(layout: "Layout") -> str:
     """What is about to be written, in one line."""
     clips, frames, bands = layout.shape
     return (
-        f"clips of {layout.recipe.clip.clip_s:g} s -> ({clips}, {frames}, {bands}) float32, "
+        f"clips of {layout.recipe.clip.clip_s:g} s -> ({clips}, {frames}, {bands}) {layout.dtype}, "
         f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}"
     )
 
@@ -97,7 +101,7 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
     usable = counts.get("ok", 0) + counts.get("silent", 0)
     audio_s = usable * (store.recipe.clip.clip_s or 0.0)
     if json:
-        row = {"store": str(store.path), "shape": list(store.features.shape), "statuses": counts, "seconds": seconds}
+        row = {"store": str(store.path), "shape": list(store.features.shape), "dtype": store.dtype, "statuses": counts, "seconds": seconds}
         print_json("featurize", [row | {"recipe": store.recipe.to_dict(), "digest": store.recipe.digest()}])
     else:
         from fastspec.report import failures_table

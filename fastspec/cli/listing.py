@@ -74,6 +74,7 @@ def show_store(store: Store, json: Json = False) -> None:
     row = {
         "store": str(store),
         "shape": list(layout.shape),
+        "dtype": layout.dtype,
         "parts": {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()},
         "bytes": layout.total_bytes,
         "statuses": opened.status_counts(),

@@ -18,8 +18,8 @@ from fastspec.corpus import Manifest
 from fastspec.errors import FastspecError, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import GROUP_BYTES, FeatureBatch, compute_rows, group_clips
-from fastspec.spec import Recipe
+from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, working_bytes
+from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import FeatureStore, Layout, StoreWriter, open_store
 from fastspec.store.files import remove_tree
 from fastspec.store.reading import is_finished, is_store
@@ -50,6 +50,7 @@ def featurize(
     memory_bytes: int = 1 << 30,
     resume: bool = False,
     overwrite: bool = False,
+    dtype: Dtype = "float32",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FeatureStore:
     """Compute the features of every clip of a manifest into a store.
@@ -65,18 +66,19 @@ def featurize(
         memory_bytes: for what is in flight; it decides how many workers run at once, never what they write.
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
+        dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
         on_progress: called after each group of clips, from the worker's thread.
 
     Raises:
         StoreError: the output exists, or cannot be resumed.
-        SpecError: the recipe cannot be computed.
+        SpecError: the recipe cannot be computed, or not be stored in that dtype.
         CorpusError: no recording can be decoded, so there is no clip length.
         FastspecError: the memory is too little for one worker.
     """
     output = Path(output)
     check_output(output, resume=resume, overwrite=overwrite)
     front = FrontEnd(recipe)
-    layout = plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
+    layout = plan_layout(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype)
     workers = _workers_within(memory_bytes, layout, workers)
     if is_store(output) and not resume:
         remove_tree(output)
@@ -111,12 +113,13 @@ def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> 
     yield from _compute(work, range(0, len(manifest), step), workers=workers, tally=tally, window=2)
 
 
-def plan_layout(manifest: Manifest, recipe: Recipe, *, output: Path | None = None, workers: int = 2) -> Layout:
+def plan_layout(manifest: Manifest, recipe: Recipe, *, output: Path | None = None, workers: int = 2, dtype: Dtype = "float32") -> Layout:
     """The store that a run would write. A recipe without a clip length takes that of the store at `output`, or one for this corpus."""
+    check_dtype(recipe.spec, dtype)
     if recipe.clip.clip_s is None:
         known = Layout.read(output).recipe.clip.clip_s if output and is_store(output) else None
         recipe = recipe.replace(clip_s=known or choose_clip_length(manifest, workers=workers))
-    return Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions())
+    return Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions(), dtype=dtype)
 
 
 def current_versions() -> dict[str, str]:
@@ -184,6 +187,7 @@ def _write_partition(partition: int, *, writer: StoreWriter, manifest: Manifest,
             recipe=writer.layout.recipe,
             front=front,
             on_group=tally.add,
+            dtype=writer.layout.dtype,
         )
         hashes.append(writer.write_chunk(start, batch.features))
         rows += batch.rows
@@ -213,8 +217,8 @@ def _scheduler(workers: int, tally: _Tally) -> Iterator[dict[str, Any]]:
 
 
 def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for decoding it."""
-    each = layout.chunk_clips * layout.clip_bytes + 3 * min(GROUP_BYTES, 4 * layout.recipe.n_samples * group_clips(layout.recipe))
+    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it."""
+    each = layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
     if memory_bytes < each:
         raise FastspecError(
             f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"
