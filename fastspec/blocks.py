@@ -150,7 +150,7 @@ class Blocks:
         s, repeated = self.spec, self.spec.delta_method == "kaldi"
         weights = delta_weights(s, order, s.delta_width if repeated else min(s.delta_width, len(values)))
         out = np.empty(values.size, np.float32)
-        weigh_frames(frozen(values), *values.shape, frozen(weights), repeated, out)
+        weigh_frames(frozen(values), *values.shape, frozen(weights), repeated, np.empty(values.shape[1]), out)
         return out.reshape(values.shape)
 
 

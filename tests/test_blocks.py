@@ -1,5 +1,7 @@
 """Blocks beyond the mel bank: against float64, side by side, around samples that are not finite, against the projects they come from."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import naive_descriptors
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import soxr
 from signals import golden_signals
 
 from fastspec.frontend import FrontEnd
+from fastspec.kernels.descriptors import count_crossings, describe_spectra, find_peaks, sum_squares
+from fastspec.kernels.temporal import apply_matrix, smooth_frames, weigh_frames
 from fastspec.presets import preset
 from fastspec.spec import FeatureSpec
 
@@ -213,11 +217,28 @@ def test_clip__has_the_same_bits_alone_and_in_any_batch():
     assert front.batch(clips[4:1:-1]).tobytes() == whole[4:1:-1].tobytes()
 
 
+def test_threads__share_one_front_end_and_agree():
+    clips = np.random.default_rng(3).standard_normal((4, 4321)).astype(np.float32)
+    front = FrontEnd(SPEECH.replace(features=EVERY, deltas=1, tuning=None))
+    alone = front.batch(clips).tobytes()
+    with ThreadPoolExecutor(4) as pool:
+        assert {result.tobytes() for result in pool.map(lambda _: front.batch(clips), range(12))} == {alone}
+
+
 def test_clip_too_short_for_a_frame__has_none():
     assert compute(np.ones(100, np.float32), features=EVERY, center=False, deltas=1).shape == (
         0,
         2 * SPEECH.replace(features=EVERY).n_bands,
     )
+
+
+def test_kernels_of_blocks__are_compiled_once_whatever_the_spec():
+    samples = golden_signals(3200, RATE)["noise"]
+    for changes in ({}, {"n_fft": 405, "win_length": 399, "hop_length": 77, "tuning": None, "delta_method": "kaldi"}, {"center": False}):
+        compute(samples, features=EVERY, deltas=2, **changes)
+        compute(samples.astype(np.float32)[::2], features=EVERY, mfcc_energy=True, remove_dc="frame", **changes)
+    for kernel in (apply_matrix, smooth_frames, weigh_frames, describe_spectra, find_peaks, count_crossings, sum_squares):
+        assert len(getattr(kernel, "signatures", [None])) == 1  # one that is not compiled has none
 
 
 # --- samples that are not finite --------------------------------------------------------------------------------------------------------

@@ -19,12 +19,15 @@ def describe_spectra(power, n_frames, n_bins, bin_hz, roll_percent, out) -> None
     power: `(frames * bins,)` float32. out: `(frames * 4,)` float32, written; NaN where the power is.
     """
     for t in range(n_frames):
-        at, total, moment, logs, powers = t * n_bins, 0.0, 0.0, 0.0, 0.0
+        at, total, moment, logs, powers, product = t * n_bins, 0.0, 0.0, 0.0, 0.0, 1.0
         for k in range(n_bins):
             x = np.float64(power[at + k])
             magnitude, floored = np.sqrt(x), max(x, FLATNESS_FLOOR)
-            total, moment = total + magnitude, moment + k * magnitude
-            logs, powers = logs + np.log(floored), powers + floored
+            total, moment, powers = total + magnitude, moment + k * magnitude, powers + floored
+            product *= floored
+            if k % 4 == 3 or k == n_bins - 1:  # a logarithm of four: their product is within 1e-40 … 1e154
+                logs += np.log(product)
+                product = 1.0
         share = total if not total < TINY else 1.0
         centre, spread, below, roll = moment / share, 0.0, 0.0, -1
         for k in range(n_bins):

@@ -31,20 +31,22 @@ def smooth_frames(rows, n_frames, n_bands, share, state, out) -> None:
 
 
 @entry
-def weigh_frames(rows, n_frames, n_bands, weights, repeated, out) -> None:
+def weigh_frames(rows, n_frames, n_bands, weights, repeated, sums, out) -> None:
     """A weighted sum of the frames around each frame, in float64.
 
     At the clip's ends the outermost frame is repeated, or else the sum is that of the first or the last `len(weights)` frames.
-    rows: `(frames * bands,)` float32. weights: float64, at most one a frame unless `repeated`. out: `(frames * bands,)` float32, written.
+    rows: `(frames * bands,)` float32. weights: float64, at most one a frame unless `repeated`.
+    sums: `(bands,)` float64, scratch. out: `(frames * bands,)` float32, written.
     """
     width = len(weights)
     for t in range(n_frames):
         first = t - width // 2
         if not repeated:
             first = min(max(first, 0), n_frames - width)
+        sums[:] = 0.0
+        for j in range(width):
+            at, weight = min(max(first + j, 0), n_frames - 1) * n_bands, weights[j]
+            for m in range(n_bands):
+                sums[m] += weight * rows[at + m]
         for m in range(n_bands):
-            total = 0.0
-            for j in range(width):
-                frame = min(max(first + j, 0), n_frames - 1)
-                total += weights[j] * rows[frame * n_bands + m]
-            out[t * n_bands + m] = total
+            out[t * n_bands + m] = sums[m]
