@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.filters import cepstral_matrix, chroma_matrix, delta_weights
+from fastspec.kernels.arrays import frozen
 from fastspec.kernels.descriptors import TINY, count_crossings, describe_spectra, find_peaks, sum_squares
-from fastspec.kernels.jit import frozen
 from fastspec.kernels.temporal import apply_matrix, smooth_frames, weigh_frames
 from fastspec.spec import DELTA_ENDINGS, FeatureSpec
 

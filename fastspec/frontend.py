@@ -11,10 +11,10 @@ from fastspec.blocks import Blocks
 from fastspec.errors import SamplesError
 from fastspec.filters import bank, window
 from fastspec.kernels import fft
+from fastspec.kernels.arrays import aligned, frozen
 from fastspec.kernels.clipwise import normalize_bands
 from fastspec.kernels.extract import Plan, Scratch, extract, find_covered, scratch_sizes
 from fastspec.kernels.framing import condition_clips
-from fastspec.kernels.jit import frozen
 from fastspec.kernels.simd import Lanes, host_lanes, host_processor, make_lanes
 from fastspec.presets import preset
 from fastspec.spec import FeatureSpec, Recipe
@@ -116,7 +116,7 @@ class FrontEnd:
         """This thread's scratch."""
         scratch = getattr(self._threads, "scratch", None)
         if scratch is None:
-            scratch = Scratch(*(_aligned(size) for size in scratch_sizes(self._plan)))
+            scratch = Scratch(*(aligned(size) for size in scratch_sizes(self._plan)))
             self._threads.scratch = scratch
         return scratch
 
@@ -203,13 +203,6 @@ def _as_float32(samples: ArrayLike) -> Float32:
             f"samples are {array.dtype}; give float32, or int16 (other types: samples.astype('float32') in the scale you mean)"
         )
     return np.ascontiguousarray(array)
-
-
-def _aligned(size: int, boundary: int = 64) -> Float32:
-    """Float32 zeros that start at a cache line, which NumPy does not promise."""
-    raw = np.zeros(size + boundary // 4, np.float32)
-    first = (-raw.ctypes.data % boundary) // 4
-    return raw[first : first + size]
 
 
 _NONE_COVERED = frozen(np.zeros(0, np.uint8))

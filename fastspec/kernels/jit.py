@@ -5,16 +5,12 @@ edits in another file, the lane count, or bounds checks; confuses functions when
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
-import numpy as np
 from numba.core.dispatcher import Dispatcher
-from numpy.typing import NDArray
 
 from fastspec.kernels.compiled import KernelCache
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 # Neither `nnan` nor `ninf`: non-finite samples are found by testing for them.
 FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -40,10 +36,3 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     if isinstance(dispatcher, Dispatcher):  # not where the JIT is disabled
         KernelCache(function).attach(dispatcher)
     return dispatcher  # type: ignore[no-any-return]
-
-
-def frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
-    """A flat read-only view, as entries want their inputs."""
-    view = np.ascontiguousarray(array).reshape(-1).view()
-    view.flags.writeable = False
-    return view

@@ -43,7 +43,8 @@ def weigh_frames(rows, n_frames, n_bands, weights, repeated, sums, out) -> None:
         first = t - width // 2
         if not repeated:
             first = min(max(first, 0), n_frames - width)
-        sums[:] = 0.0
+        for m in range(n_bands):
+            sums[m] = 0.0
         for j in range(width):
             at, weight = min(max(first + j, 0), n_frames - 1) * n_bands, weights[j]
             for m in range(n_bands):
