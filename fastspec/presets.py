@@ -117,11 +117,11 @@ PRESETS: dict[str, Recipe] = {
         ),
         clip=ClipPolicy(clip_s=10.255, pad="frames"),
     ),
-    # tensorflow/models research/audioset/vggish: mel_features.py and vggish_params.py. The clip is one patch of 96 frames, which spans
-    # 95 hops and a window; VGGish cuts patches every 0.96 s and leaves out what remains
-    "vggish": Recipe(spec=_VGGISH, clip=ClipPolicy(clip_s=0.975)),
+    # tensorflow/models research/audioset/vggish: mel_features.py and vggish_params.py. A clip is a patch of 96 frames, which spans
+    # 95 hops and a window; patches follow every 0.96 s, and what remains is left out
+    "vggish": Recipe(spec=_VGGISH, clip=ClipPolicy(clip_s=0.975, hop_s=0.96, last="drop")),
     # tensorflow/models research/audioset/yamnet: params.py and features.py. A patch as VGGish's, every 0.48 s, the last padded with zeros
-    "yamnet": Recipe(spec=_VGGISH.replace(log_floor=0.001), clip=ClipPolicy(clip_s=0.975)),
+    "yamnet": Recipe(spec=_VGGISH.replace(log_floor=0.001), clip=ClipPolicy(clip_s=0.975, hop_s=0.48)),
     # nemo_toolkit 3.0 AudioToMelSpectrogramPreprocessor(window_size=0.025, features=80), asr/parts/preprocessing/features.py, in evaluation
     # (no dither). Its masked last frame and its padding to a multiple of 16 frames are not part of the features
     "nemo": Recipe(

@@ -166,3 +166,8 @@ def block(name, samples, spec):
     if name in BLOCKS:
         return BLOCKS[name](np.asarray(samples, np.float64), spec)
     return fused(samples, spec.replace(features=name, deltas=0))
+
+
+def features(samples, spec):
+    """(frames, bands) of all blocks of a spec, side by side."""
+    return np.hstack([block(name, samples, spec) for name in spec.features])

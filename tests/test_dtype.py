@@ -13,7 +13,7 @@ from fastspec.cli.app import app
 from fastspec.corpus import read_corpus
 from fastspec.errors import SpecError, StoreError
 from fastspec.frontend import FrontEnd
-from fastspec.pipeline import featurize, plan_layout
+from fastspec.pipeline import featurize, plan_run
 from fastspec.presets import PRESETS, preset
 from fastspec.spec import FeatureSpec, check_dtype
 from fastspec.spec.precision import MAX_FLOAT16
@@ -45,7 +45,7 @@ def test_half_precision__misses_by_at_most_half_a_step_at_80_db(manifest, tmp_pa
 def test_half_precision_store__is_half_as_large_and_says_so(manifest, tmp_path):
     path = tmp_path / "half.zarr"
     store = featurize(manifest, path, recipe=RECIPE, dtype="float16", workers=0)
-    whole, half = (plan_layout(manifest, RECIPE, dtype=dtype) for dtype in ("float32", "float16"))
+    whole, half = (plan_run(manifest, RECIPE, dtype=dtype).layout for dtype in ("float32", "float16"))
     assert half.clip_bytes * 2 == whole.clip_bytes
     assert half.chunk_clips == whole.chunk_clips * 2
     assert zarr.open_array(path / "features", mode="r").dtype == np.float16

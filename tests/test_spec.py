@@ -75,6 +75,29 @@ def test_clip_length_out_of_range__is_refused(clip_s):
         ClipPolicy(clip_s=clip_s)
 
 
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"hop_s": 1.0}, "without clip_s"),
+        ({"clip_s": 1.0, "hop_s": 0.0}, "hop_s is 0.0; give 0.001 to"),
+        ({"clip_s": 1.0, "hop_s": 0.5, "crop": "end"}, "windows take the whole recording"),
+        ({"clip_s": 1.0, "min_s": 2.0}, "min_s is 2.0"),
+        ({"min_s": -1.0}, "min_s is -1.0"),
+        ({"last": "dropped"}, "did you mean 'drop'"),
+        ({"pad": "mirror"}, "known are: edge, frames, reflect, repeat, wrap, zeros"),
+    ],
+)
+def test_window_policy_that_cannot_be_meant__is_refused(settings, words):
+    with pytest.raises(SpecError, match=words):
+        ClipPolicy(**settings)
+
+
+def test_patch_presets__are_windows_as_their_references_cut_them():
+    vggish, yamnet = preset("vggish"), preset("yamnet")
+    assert (vggish.shape, vggish.clip.hop_s, vggish.clip.last) == ((96, 64), 0.96, "drop")
+    assert (yamnet.shape, yamnet.clip.hop_s, yamnet.clip.last) == ((96, 64), 0.48, "pad")
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_preset__survives_json_and_toml(name):
     recipe = preset(name, clip_s=1.5)
@@ -94,6 +117,7 @@ def test_digest__covers_every_field():
         "normalize": "fixed", "norm_mean": 1.0, "norm_std": 2.0, "top_db": 80.0, "n_mfcc": 13, "lifter": 22.0, "lifter_shape": "kaldi",
         "mfcc_energy": True, "pcen_gain": 0.9, "pcen_bias": 1.0, "pcen_power": 0.25, "pcen_time_constant": 0.06, "pcen_eps": 1e-3,
         "n_chroma": 24, "tuning": 0.0, "roll_percent": 0.9, "deltas": 1, "delta_width": 5, "delta_method": "kaldi",
+        "hop_s": 0.5, "last": "shift", "crop": "center", "min_s": 0.5,
     }  # fmt: skip
     digests = {base.replace(**{name: value}).digest() for name, value in changes.items()}
     assert len(digests | {base.digest()}) == len(changes) + 1

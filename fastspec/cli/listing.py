@@ -45,6 +45,31 @@ def show_preset(name: Annotated[str, typer.Argument(help="See 'fastspec preset l
     typer.echo(f"# {format_parts(recipe.spec)}\n{recipe.to_toml()}", nl=False)
 
 
+@preset_app.command("parity")
+def show_parity(
+    name: Annotated[str | None, typer.Argument(help="See 'fastspec preset list'. All of them, when left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Compare front ends with the projects that they reproduce, here.
+
+    A project that is not installed is stood in for by features that it computed elsewhere. The exit code is 1 when one is missed.
+
+    Example: fastspec preset parity whisper
+    """
+    from dataclasses import asdict
+
+    from fastspec.presets import PRESETS
+    from fastspec.references import measure_parity
+    from fastspec.report import parity_table
+
+    rows = [asdict(measure_parity(preset)) for preset in ([name] if name else PRESETS)]
+    if json:
+        print_json("preset parity", rows)
+    else:
+        show(parity_table(rows))
+    raise typer.Exit(0 if all(row["passed"] for row in rows) else 1)
+
+
 @plugin_app.command("list")
 def list_plugins(json: Json = False) -> None:
     """List the installed classifiers. Nothing of them is imported.

@@ -49,7 +49,7 @@ def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
     """Memory for the group in hand: its samples while they are decoded, its features where they are converted, one clip's spectrum where
     blocks are made from it (with the places and heights of its peaks)."""
     group, (frames, bands), n_bins = group_clips(recipe), recipe.shape, recipe.spec.n_fft // 2 + 1
-    samples = 3 * min(GROUP_BYTES, 4 * recipe.n_samples * group)
+    samples = 3 * 4 * recipe.n_samples * group
     converted = 0 if dtype == "float32" else 4 * group * frames * bands
     return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
 
@@ -58,7 +58,7 @@ def compute_rows(
     rows: Sequence[ClipRow],
     first_clip: int,
     *,
-    recordings: Recordings,
+    clips: Iterator[LoadedClip],
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
@@ -66,13 +66,13 @@ def compute_rows(
 ) -> FeatureBatch:
     """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`; computed in float32, kept in `dtype`.
 
-    `on_group(clips, failed)` is called after each group; what it raises ends the work.
+    Their waveforms are taken from `clips`, and no more. `on_group(clips, failed)` is called after each group; what it raises ends the
+    work.
     """
     features = np.empty((len(rows), *recipe.shape), dtype)
     valid_frames = np.zeros(len(rows), np.int32)
     infos: list[dict[str, Any]] = []
-    clips = load_rows(rows, recordings=recordings, recipe=recipe)
-    while group := list(islice(clips, group_clips(recipe))):
+    while group := list(islice(clips, min(group_clips(recipe), len(rows) - len(infos)))):
         start, stop = len(infos), len(infos) + len(group)
         computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *recipe.shape), np.float32)
         infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
@@ -83,11 +83,19 @@ def compute_rows(
     return FeatureBatch(ledger, features, valid_frames)
 
 
-def load_rows(rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe) -> Iterator[LoadedClip]:
-    """The waveforms of rows in their order, at the recipe's rate; a recording is opened once for all its rows. None raises."""
-    longest_s = recipe.n_samples / recipe.spec.sample_rate
+def load_rows(
+    rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe, on_block: Callable[[], None] | None = None
+) -> Iterator[LoadedClip]:
+    """The waveforms of rows in their order, at the recipe's rate; a recording is decoded once for all its rows. None raises.
+
+    `on_block` is called after each block that is decoded; what it raises ends the work.
+
+    Raises:
+        SpecError: the recipe has no clip length.
+    """
+    n_samples, longest_s = recipe.n_samples, recipe.clip.clip_s or 0.0
     for path, group in groupby(rows, key=lambda row: row.path):
-        spans = [Span(row.start_s, longest_s if row.duration_s is None else min(longest_s, row.duration_s)) for row in group]
+        spans = [Span(row.start_s, min(longest_s, row.duration_s or longest_s), row.channel) for row in group]
         try:
             source = recordings.open(path)
         except RecordingError as error:
@@ -100,7 +108,9 @@ def load_rows(rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe
             sample_rate=recipe.spec.sample_rate,
             channel=policy.channel,
             resample=policy.resample,
-            n_samples=recipe.n_samples,
+            n_samples=n_samples,
+            shortest_s=policy.shortest_s,
+            on_block=on_block,
         )
 
 
@@ -113,7 +123,7 @@ def _compute_group(
     else:
         samples = np.zeros((len(group), recipe.n_samples), np.float32)
         for row, clip in zip(samples, group, strict=True):
-            _fill(row, clip.samples, repeat=recipe.clip.pad == "repeat")
+            _fill(row, clip.samples, pad=recipe.clip.pad)
         front.batch(samples, features)
     infos = []
     for i, clip in enumerate(group):
@@ -129,9 +139,12 @@ def _compute_group(
     return infos
 
 
-def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, repeat: bool) -> None:
-    """Put a clip at the start of a row of zeros, or as often as it fits."""
-    copies = len(row) // len(samples) if repeat and len(samples) else 1
+def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -> None:
+    """Put a clip at the start of a row of zeros, and after it what the policy says."""
+    if len(samples) and pad in ("edge", "reflect", "wrap"):
+        row[:] = np.pad(samples, (0, len(row) - len(samples)), pad)  # type: ignore[call-overload]
+        return
+    copies = len(row) // len(samples) if pad == "repeat" and len(samples) else 1
     row[: copies * len(samples)] = np.tile(samples, copies)
 
 
@@ -149,4 +162,4 @@ def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEn
 def _ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:
     """A row of the ledger; a recording without a group is a group by itself."""
     where = {"clip": clip, "path": row.path, "label": row.label, "group": row.group or row.path, "split": row.split}
-    return {**where, "start_s": row.start_s, **info}
+    return {**where, "start_s": row.start_s, "channel": row.channel, **info}

@@ -67,6 +67,11 @@ class FeatureStore:
         counts = self.ledger["status"].value_counts().sort(["count", "status"], descending=[True, False])
         return dict(counts.rows())
 
+    def remark_counts(self) -> dict[str, int]:
+        """Clips that have features by the remark on them (silent, a channel dead, two in antiphase), most frequent first."""
+        remarked = self.ledger.filter(pl.col("status").is_in(["ok", "silent"]) & pl.col("reason").is_not_null())
+        return dict(remarked["reason"].value_counts().sort(["count", "reason"], descending=[True, False]).rows())
+
 
 def is_finished(path: Path) -> bool:
     """Whether the store at `path` is whole."""
@@ -76,6 +81,18 @@ def is_finished(path: Path) -> bool:
 def is_store(path: Path) -> bool:
     """Whether there is a store at `path`, finished or not."""
     return (path / "fastspec.json").is_file()
+
+
+def read_manifest(path: Path) -> pl.DataFrame:
+    """The clips of the store at `path`, finished or not: a manifest's table, one row a clip.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        return pl.read_parquet(path / "manifest.parquet")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
 
 
 def chunk_hashes(path: Path) -> list[str]:

@@ -35,7 +35,7 @@ class StoreWriter:
 
     @classmethod
     def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
-        """A new store with nothing in it. It appears whole, under a name that did not exist.
+        """A new store with nothing in it but a manifest of one row a clip. It appears whole, under a name that did not exist.
 
         Raises:
             StoreError: its folder cannot be written.
@@ -139,6 +139,7 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
     )
     (draft / "commits").mkdir()
     manifest.write_parquet(draft / "manifest.parquet")
+    sync_file(draft / "manifest.parquet")
     write_atomically(draft / "fastspec.json", layout.to_json().encode())
 
 
