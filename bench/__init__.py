@@ -1,1 +1,1 @@
-"""The project's own benchmarks: `python -m bench kernel`, `stages` and, for the golden vectors, `golden`."""
+"""The project's own benchmarks, and what writes the golden vectors and the measured tables of README: see `python -m bench --help`."""

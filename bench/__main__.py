@@ -1,15 +1,14 @@
-"""`python -m bench kernel | stages | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | memory | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, picture, stages
+from bench import golden, kernel, memory, picture, readme, stages
 from bench.measure import machine
-from bench.output import as_json, as_text
+from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
-from fastspec.references import REFERENCES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,16 +28,26 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, purpose in (
         ("kernel", _kernel, "features a second beside every installed reference, results compared"),
         ("stages", _stages, "each stage of the kernel, and a process's first call"),
+        ("readme", _readme, "measure the tables of README and write them into it"),
     ):
         command = commands.add_parser(name, help=purpose, description=purpose)
-        command.add_argument("--json", action="store_true", help="print one JSON object")
+        if run is not _readme:
+            command.add_argument("--json", action="store_true", help="print one JSON object")
         command.add_argument("--repeat", type=_at_least(int, 1), default=7, help="rounds, of which the best counts (%(default)s)")
         command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
         command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
         command.set_defaults(run=run)
-    purpose = "write the golden vectors of the tests; needs every reference installed"
+    purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
+    command = commands.add_parser("memory", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument(
+        "--minutes", type=_at_least(float, 0.1), nargs="+", default=[10.0, 60.0], help="lengths of the recording (%(default)s)"
+    )
+    command.set_defaults(run=_memory)
+    purpose = "write the golden vectors of presets; needs their references installed"
     command = commands.add_parser("golden", help=purpose, description=purpose)
-    command.add_argument("--folder", type=Path, default=golden.ROOT / "tests" / "golden", help="where (%(default)s)")
+    command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
+    command.add_argument("--folder", type=Path, default=golden.FOLDER, help="where (%(default)s)")
     command.set_defaults(run=_golden)
     purpose = "draw the picture of README from a recording that is fetched"
     commands.add_parser("picture", help=purpose, description=purpose).set_defaults(run=_picture)
@@ -59,11 +68,15 @@ def _at_least(kind: type[int] | type[float], least: float) -> Callable[[str], fl
 
 
 def _kernel(options: argparse.Namespace) -> str:
-    for peer in REFERENCES.values():
+    peers = kernel.peers()
+    for peer in peers:
         if not peer.is_installed():
             print(f"bench: {peer.name} is not installed and left out; to include it: {peer.install_command}", file=sys.stderr)
     rows = kernel.run_kernel(clips=options.clips, seconds=options.seconds, repeat=options.repeat)
-    return as_json("bench kernel", machine(), rows) if options.json else as_text(machine(), kernel.columns(rows), rows)
+    call = kernel.run_single_call(repeat=options.repeat)
+    if options.json:
+        return as_json("bench kernel", machine(peers), [*rows, call])
+    return f"{as_text(machine(peers), kernel.COLUMNS, rows)}\n\n{as_table(kernel.CALL_COLUMNS, [call])}"
 
 
 def _stages(options: argparse.Namespace) -> str:
@@ -71,8 +84,17 @@ def _stages(options: argparse.Namespace) -> str:
     return as_json("bench stages", machine(), rows) if options.json else as_text(machine(), stages.COLUMNS, rows)
 
 
+def _readme(options: argparse.Namespace) -> str:
+    return f"wrote {readme.write_readme(clips=options.clips, seconds=options.seconds, repeat=options.repeat)}"
+
+
+def _memory(options: argparse.Namespace) -> str:
+    rows = memory.run_memory(minutes=options.minutes)
+    return as_json("bench memory", machine(), rows) if options.json else as_text(machine(), memory.COLUMNS, rows)
+
+
 def _golden(options: argparse.Namespace) -> str:
-    return "\n".join(f"wrote {path}" for path in golden.write_golden(options.folder))
+    return "\n".join(f"wrote {path}" for path in golden.write_golden(options.names, options.folder))
 
 
 def _picture(_options: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from bench.measure import best_seconds, one_thread
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
 from fastspec.presets import preset
-from fastspec.references import difference, installed_references, tolerance
+from fastspec.references import Reference, difference, references, tolerance
 from fastspec.spec import FeatureSpec
 
 Float32 = NDArray[np.float32]
@@ -23,24 +23,37 @@ COLUMNS = {
     "us_per_clip": "µs / clip",
     "x_real_time": "× real time",
     "difference": "difference",
+    "faster": "fastspec ×",
+    "at_least": "at least",
+    "met": "met",
+}
+CALL_COLUMNS = {
+    "case": "case",
+    "us_per_call": "µs / call",
+    "us_in_kernel": "in the kernel",
+    "us_above": "above it",
+    "at_most": "at most",
+    "met": "met",
 }
 
 
 class Case(NamedTuple):
-    """A definition and how much is computed by it; `clips` and `seconds` are None where the command line decides."""
+    """A definition, and how many times as fast as a reference the front end is to be."""
 
     name: str
     spec: FeatureSpec
-    clips: int | None = None
-    seconds: float | None = None
+    floors: Mapping[str, float]
 
 
 SPEECH = FeatureSpec(win_length=400)
 CASES = (
-    Case("speech 512/400/160/80 log10", SPEECH),
-    Case("librosa 2048/2048/512/128 dB", preset("librosa").spec),
-    Case("speech, one clip of 0.1 s", SPEECH, clips=1, seconds=0.1),
+    Case("speech 512/400/160/80 log10", SPEECH, {"librosa": 9, "torchaudio": 6}),
+    # With the window of asrfront, which has no other; it costs what Kaldi's own does.
+    Case("kaldi, Hamming window", preset("kaldi", window="hamming").spec, {"asrfront": 1.5, "kaldi-native-fbank": 30}),
+    Case("whisper", preset("whisper").spec, {"asrfront": 1.5, "librosa": 6, "transformers": 10}),
+    Case("librosa 2048/2048/512/128 dB", preset("librosa").spec, {"librosa": 6, "torchaudio": 6}),
 )
+SHORT_S, SHORT_CLIPS, MOST_ABOVE_US = 0.1, 16, 15.0
 
 
 class Form(NamedTuple):
@@ -49,6 +62,11 @@ class Form(NamedTuple):
     implementation: str
     name: str
     call: Callable[[], Sequence[Float32] | Float32]
+
+
+def peers(cases: Sequence[Case] = CASES) -> list[Reference]:
+    """The references of these cases, installed or not."""
+    return list({peer.name: peer for case in cases for peer in references(case.spec)}.values())
 
 
 def run_kernel(cases: Sequence[Case] = CASES, *, clips: int, seconds: float, repeat: int) -> list[dict[str, Any]]:
@@ -60,14 +78,25 @@ def run_kernel(cases: Sequence[Case] = CASES, *, clips: int, seconds: float, rep
     rows = []
     with one_thread():
         for case in cases:
-            rows += _run_case(case, case.clips or clips, case.seconds or seconds, repeat)
+            rows += _run_case(case, clips, seconds, repeat)
     return rows
 
 
-def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The table's headings: a row's keys, and one for each peer that it is compared with."""
-    peers = [key for key in rows[0] if key.startswith("faster_than_")]
-    return {**COLUMNS, **{key: f"× {key.removeprefix('faster_than_')}" for key in peers}}
+def run_single_call(*, repeat: int) -> dict[str, Any]:
+    """One call with one clip of 0.1 s, and what of it a clip takes in a call with many, which is the kernel's share."""
+    samples, front = noise(SHORT_CLIPS, SHORT_S, SPEECH), FrontEnd(SPEECH)
+    out = front.batch(samples)
+    with one_thread():
+        single, batch = best_seconds([lambda: front(samples[0]), lambda: front.batch(samples, out)], repeat=repeat)
+    above = (single - batch / SHORT_CLIPS) * 1e6
+    return {
+        "case": f"one call with a clip of {SHORT_S} s",
+        "us_per_call": single * 1e6,
+        "us_in_kernel": batch / SHORT_CLIPS * 1e6,
+        "us_above": above,
+        "at_most": MOST_ABOVE_US,
+        "met": above <= MOST_ABOVE_US,
+    }
 
 
 def noise(clips: int, seconds: float, spec: FeatureSpec) -> Float32:
@@ -79,9 +108,9 @@ def noise(clips: int, seconds: float, spec: FeatureSpec) -> Float32:
 def _run_case(case: Case, n_clips: int, seconds: float, repeat: int) -> list[dict[str, Any]]:
     samples = noise(n_clips, seconds, case.spec)
     forms = _forms(case.spec, samples)
-    differences = _compare(case, forms)
+    apart = _compare(case, forms)
     best = _fastest(forms, best_seconds([form.call for form in forms], repeat=repeat))
-    n_frames = n_clips * case.spec.n_frames(samples.shape[1])
+    n_frames, (ours, _) = n_clips * case.spec.n_frames(samples.shape[1]), best[OURS]
     return [
         {
             "case": case.name,
@@ -92,8 +121,10 @@ def _run_case(case: Case, n_clips: int, seconds: float, repeat: int) -> list[dic
             "ns_per_frame": taken / n_frames * 1e9,
             "us_per_clip": taken / n_clips * 1e6,
             "x_real_time": n_clips * seconds / taken,
-            "difference": differences[name],
-            **{f"faster_than_{peer}": other / taken for peer, (other, _) in best.items() if peer != OURS},
+            "difference": apart[name],
+            "faster": None if name == OURS else taken / ours,
+            "at_least": case.floors.get(name),
+            "met": taken / ours >= case.floors[name] if name in case.floors else None,
         }
         for name, (taken, form) in best.items()
     ]
@@ -111,9 +142,10 @@ def _forms(spec: FeatureSpec, samples: Float32) -> list[Form]:
     """Every way of calling every implementation. One clip has no batch."""
     front = FrontEnd(spec)
     calls: list[tuple[str, Callable[..., Float32], Callable[..., Float32] | None]] = [(OURS, front, front.batch)]
-    for peer in installed_references():
-        transform = peer.transform(spec)
-        calls.append((peer.name, transform, transform if peer.batched else None))
+    for peer in references(spec):
+        if peer.is_installed():
+            transform = peer.transform(spec)
+            calls.append((peer.name, transform, transform if peer.batched else None))
     forms = []
     for name, single, batch in calls:
         forms.append(Form(name, "one by one", lambda single=single: [single(clip) for clip in samples]))
@@ -125,14 +157,28 @@ def _forms(spec: FeatureSpec, samples: Float32) -> list[Form]:
 def _compare(case: Case, forms: Sequence[Form]) -> dict[str, float | None]:
     """Each reference's largest difference from the front end; RunFailed where it is not the same definition."""
     ours = np.asarray(forms[0].call())
-    differences: dict[str, float | None] = {OURS: None}
+    largest: dict[str, float | None] = {OURS: None}
     for form in forms[1:]:
-        apart = difference(ours, np.asarray(form.call()), spec=case.spec)
+        theirs = np.asarray(form.call())
+        if theirs.shape != ours.shape:
+            raise RunFailed(f"{case.name}: {form.implementation} ({form.name}) gives {theirs.shape}, fastspec {ours.shape}")
+        resolved = _resolved(theirs, case.spec)
+        apart = difference(ours[resolved], theirs[resolved], spec=case.spec)
         if not apart <= tolerance(case.spec):
             raise RunFailed(
                 f"{case.name}: {form.implementation} ({form.name}) is {apart:.3g} away from fastspec, allowed are "
                 f"{tolerance(case.spec):.3g}; two definitions are not timed against each other"
             )
         if form.implementation != OURS:
-            differences[form.implementation] = max(apart, differences.get(form.implementation) or 0.0)
-    return differences
+            largest[form.implementation] = max(apart, largest.get(form.implementation) or 0.0)
+    return largest
+
+
+def _resolved(features: Float32, spec: FeatureSpec) -> NDArray[np.bool_]:
+    """Values at most 40 dB below the largest of their frame, and those that are not numbers.
+
+    Among millions of values of noise some are a band of one bin with next to nothing in it, whose logarithm no float32 transform
+    resolves: no two implementations agree there.
+    """
+    depth = 40 * {"ln": np.log(10) / 10, "log10": 0.1, "db": 1.0}[spec.log] / (spec.norm_std if spec.normalize == "fixed" else 1.0)
+    return ~(features < features.max(axis=-1, keepdims=True) - depth)

@@ -13,7 +13,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from fastspec.kernels.simd import host_lanes
-from fastspec.references import installed_references
+from fastspec.references import Reference
 
 # A round shorter than this says more about the clock than about the code.
 _SHORTEST_ROUND_S = 0.02
@@ -51,11 +51,12 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def machine() -> dict[str, Any]:
-    """The CPU, the lanes that the kernels use on it, and the version of everything that was timed."""
+def machine(peers: Sequence[Reference] = ()) -> dict[str, Any]:
+    """The CPU, the lanes that the kernels use on it, and the version of everything that was timed: of `peers`, those that are installed."""
     packages = {package: version(package) for package in ("numpy", "numba")}
-    for reference in installed_references():
-        packages |= reference.versions()
+    for peer in peers:
+        if peer.is_installed():
+            packages |= peer.versions()
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

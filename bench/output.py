@@ -15,10 +15,14 @@ def as_json(command: str, machine: Mapping[str, Any], rows: Sequence[Row]) -> st
 
 
 def as_text(machine: Mapping[str, Any], columns: Mapping[str, str], rows: Sequence[Row]) -> str:
-    """The machine, then an aligned table in Markdown.
+    """The machine, of `measure.machine`, then a table."""
+    return f"{describe(machine)}\n\n{as_table(columns, rows)}"
+
+
+def as_table(columns: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """An aligned table in Markdown.
 
     Args:
-        machine: of `measure.machine`.
         columns: a row's keys to their headings, in order.
         rows: what a row lacks, or has as None, is shown as a dash.
     """
@@ -27,14 +31,15 @@ def as_text(machine: Mapping[str, Any], columns: Mapping[str, str], rows: Sequen
     aligns = [str.rjust if any(isinstance(row.get(key), float) for row in rows) else str.ljust for key in columns]
     rule = ["-" * (width - 1) + (":" if align is str.rjust else "-") for width, align in zip(widths, aligns, strict=True)]
     table = [_line(line, widths, aligns) for line in (cells[0], rule, *cells[1:])]
-    return "\n".join([_describe(machine), "", *table])
+    return "\n".join(table)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], aligns: Sequence[Callable[[str, int], str]]) -> str:
     return f"| {' | '.join(align(cell, width) for cell, width, align in zip(cells, widths, aligns, strict=True))} |"
 
 
-def _describe(machine: Mapping[str, Any]) -> str:
+def describe(machine: Mapping[str, Any]) -> str:
+    """The machine and the versions, in two lines."""
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['lanes']} lanes, {machine['system']}"
     return f"fastspec {fastspec.__version__}, one thread of {hardware}\nPython {machine['python']}, {packages}"
@@ -43,6 +48,8 @@ def _describe(machine: Mapping[str, Any]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
     if abs(value) >= 0.1 or value == 0:

@@ -15,7 +15,7 @@ from fastspec.frontend import FrontEnd
 from fastspec.kernels.fft import transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, write_frames
 from fastspec.kernels.framing import load_points
-from fastspec.kernels.jit import kernel
+from fastspec.kernels.jit import entry
 
 COLUMNS = {"step": "step", "ns_per_frame": "ns / frame", "percent": "%", "seconds": "s"}
 
@@ -67,7 +67,7 @@ def _run_to(stage: Stage, front: FrontEnd, samples: Float32, n_frames: int, out:
     return lambda: _pass_through(samples, n_frames, plan, scratch, out, stage.depth)
 
 
-@kernel
+@entry
 def _pass_through(samples, n_frames, plan, scratch, out, depth):
     """The first `depth` stages of `kernels.extract`, over whole blocks of frames that lie inside the samples.
 

@@ -117,11 +117,11 @@ PRESETS: dict[str, Recipe] = {
         ),
         clip=ClipPolicy(clip_s=10.255, pad="frames"),
     ),
-    # tensorflow/models research/audioset/vggish: mel_features.py and vggish_params.py. The clip is one patch of 96 frames, which spans
-    # 95 hops and a window; VGGish cuts patches every 0.96 s and leaves out what remains
-    "vggish": Recipe(spec=_VGGISH, clip=ClipPolicy(clip_s=0.975)),
+    # tensorflow/models research/audioset/vggish: mel_features.py and vggish_params.py. A clip is a patch of 96 frames, which spans
+    # 95 hops and a window; patches follow every 0.96 s, and what remains is left out
+    "vggish": Recipe(spec=_VGGISH, clip=ClipPolicy(clip_s=0.975, hop_s=0.96, last="drop")),
     # tensorflow/models research/audioset/yamnet: params.py and features.py. A patch as VGGish's, every 0.48 s, the last padded with zeros
-    "yamnet": Recipe(spec=_VGGISH.replace(log_floor=0.001), clip=ClipPolicy(clip_s=0.975)),
+    "yamnet": Recipe(spec=_VGGISH.replace(log_floor=0.001), clip=ClipPolicy(clip_s=0.975, hop_s=0.48)),
     # nemo_toolkit 3.0 AudioToMelSpectrogramPreprocessor(window_size=0.025, features=80), asr/parts/preprocessing/features.py, in evaluation
     # (no dither). Its masked last frame and its padding to a multiple of 16 frames are not part of the features
     "nemo": Recipe(
@@ -199,6 +199,16 @@ PRESETS: dict[str, Recipe] = {
         ),
         clip=ClipPolicy(clip_s=10.0, pad="repeat"),
     ),
+}
+
+# Cepstra of three of them.
+PRESETS |= {
+    # librosa.feature.mfcc(y, sr=22050), librosa/feature/spectral.py
+    "librosa-mfcc": PRESETS["librosa"].replace(features="mfcc", n_mfcc=20),
+    # torchaudio.transforms.MFCC(), transforms/_transforms.py; log_mels=True is log="ln", log_floor=1e-6, log_floor_mode="add", top_db=None
+    "torchaudio-mfcc": PRESETS["torchaudio"].replace(features="mfcc", n_mfcc=40, log="db", log_floor=1e-10, top_db=80.0),
+    # Kaldi's compute-mfcc-feats without dither, src/feat/feature-mfcc.cc: 23 bands, coefficient 0 is the logarithm of the raw energy
+    "kaldi-mfcc": PRESETS["kaldi"].replace(features="mfcc", n_mels=23, n_mfcc=13, lifter=22.0, lifter_shape="kaldi", mfcc_energy=True),
 }
 
 

@@ -5,30 +5,37 @@ import json
 import numpy as np
 import pytest
 
-from bench import kernel, stages
+from bench import kernel, readme, stages
 from bench.__main__ import main
 from bench.measure import best_seconds
 from bench.output import as_text
 from fastspec.errors import RunFailed
-from fastspec.references import REFERENCES, Reference, installed_references
+from fastspec.references import REFERENCES, Reference, references
 
 TINY = ["--clips", "2", "--seconds", "0.2", "--repeat", "1"]
 MACHINE = {"cpu": "a CPU", "cores": 2, "lanes": 8, "system": "Linux", "python": "3.11", "packages": {"numpy": "2.4"}}
 
 
-def test_kernel__prints_one_row_per_case_and_implementation_with_its_ratio_to_each_peer(capsys):
+def test_kernel__prints_one_row_per_case_and_implementation_and_whether_its_floor_is_met(capsys):
     assert main(["kernel", "--json", *TINY]) == 0
     printed = json.loads(capsys.readouterr().out)
-    peers = [peer.name for peer in installed_references()]
     assert set(printed) == {"command", "version", "machine", "rows"}
     assert printed["command"] == "bench kernel"
     assert {"cpu", "lanes", "packages"} <= set(printed["machine"])
-    assert [(row["case"], row["implementation"]) for row in printed["rows"]] == [
-        (case.name, name) for case in kernel.CASES for name in (kernel.OURS, *peers)
+    *rows, call = printed["rows"]
+    assert [(row["case"], row["implementation"]) for row in rows] == [
+        (case.name, name)
+        for case in kernel.CASES
+        for name in (kernel.OURS, *(peer.name for peer in references(case.spec) if peer.is_installed()))
     ]
-    for row in printed["rows"]:
-        assert set(row) == {*kernel.COLUMNS, "clips", "seconds", *(f"faster_than_{peer}" for peer in peers)}
+    for row in rows:
+        assert set(row) == {*kernel.COLUMNS, "clips", "seconds"}
         assert row["ns_per_frame"] > 0
+        floor = {case.name: case for case in kernel.CASES}[row["case"]].floors.get(row["implementation"])
+        assert row["at_least"] == floor
+        assert row["met"] is (None if floor is None else row["faster"] >= floor)
+    assert set(call) == set(kernel.CALL_COLUMNS)
+    assert call["us_above"] == pytest.approx(call["us_per_call"] - call["us_in_kernel"])
 
 
 def test_kernel__prints_a_table_that_names_the_machine(capsys):
@@ -46,8 +53,8 @@ def shifted(spec):
 
 
 def test_kernel__refuses_to_time_an_implementation_that_computes_something_else(monkeypatch, capsys):
-    wrong = Reference(name="wrong", packages=("numpy",), batched=False, build=shifted)
-    monkeypatch.setattr(kernel, "installed_references", lambda: [wrong])
+    wrong = Reference(name="wrong", packages=("numpy",), build=shifted, base=kernel.SPEECH)
+    monkeypatch.setattr(kernel, "references", lambda _spec: [wrong])
     with pytest.raises(RunFailed, match=r"wrong \(one by one\) is 1 away from fastspec, allowed are 0.0001"):
         kernel.run_kernel(clips=1, seconds=0.1, repeat=1)
     assert main(["kernel", *TINY]) == 1
@@ -60,8 +67,8 @@ def test_kernel__reports_the_faster_form_of_each_implementation():
 
 
 def test_reference_that_is_not_installed__is_named_with_the_command_that_installs_it(monkeypatch, capsys):
-    absent = Reference(name="absent", packages=("no_such_package",), batched=False, build=shifted)
-    monkeypatch.setitem(REFERENCES, "absent", absent)
+    absent = Reference(name="absent", packages=("no_such_package",), build=shifted, base=kernel.SPEECH)
+    monkeypatch.setattr("fastspec.references.table.REFERENCES", (*REFERENCES, absent))
     assert main(["kernel", *TINY]) == 0
     printed = capsys.readouterr()
     assert "absent is not installed and left out; to include it: pip install no_such_package" in printed.err
@@ -74,6 +81,13 @@ def test_option_out_of_range__is_refused(option, capsys):
         main(["kernel", option])
     assert stop.value.code == 2
     assert f"argument {option.partition('=')[0]}: {option.partition('=')[2]!r} given; give a" in capsys.readouterr().err
+
+
+def test_memory__reports_the_peak_of_a_run_over_each_length(capsys):
+    assert main(["memory", "--json", "--minutes", "0.1", "0.5"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["minutes"], row["clips"]) for row in rows] == [(0.1, 1), (0.5, 2)]
+    assert all(row["peak_mib"] > 20 for row in rows)
 
 
 def test_calls_take_turns_after_one_warm_up():
@@ -97,6 +111,23 @@ def test_all_stages_together__compute_the_front_end():
     stages._run_to(stages.STAGES[-1], front, samples, n_frames, out)()
     whole_blocks = n_frames // len(front._plan.lanes) * len(front._plan.lanes)
     np.testing.assert_array_equal(out.reshape(n_frames, 80)[:whole_blocks], expected[:whole_blocks])
+
+
+def test_readme__gets_both_tables_between_their_markers(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "PRESETS", ["librosa"])
+    path = tmp_path / "README.md"
+    path.write_text("before <!-- speed -->\nold\n<!-- /speed -->\nbetween <!-- parity -->\n<!-- /parity --> after", encoding="utf8")
+    readme.write_readme(clips=1, seconds=0.2, repeat=1, path=path)
+    text = path.read_text(encoding="utf8")
+    assert "old" not in text
+    assert [text.index(word) for word in ("before", "librosa", "lanes", "between", "its own", "after")] == sorted(
+        text.index(word) for word in ("before", "librosa", "lanes", "between", "its own", "after")
+    )
+
+
+def test_readme_without_markers__is_refused():
+    with pytest.raises(RunFailed, match="README has 0 places between <!-- speed -->"):
+        readme.replace_between("nothing", "speed", "table")
 
 
 def test_first_call__is_timed_in_a_process_of_its_own_with_the_cache_given(tmp_path, monkeypatch):

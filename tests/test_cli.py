@@ -107,6 +107,10 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "torchaudio",
         "--set",
         "n_mels=40",
+        "--set",
+        "log=db",
+        "--dtype",
+        "float16",
         "--clip",
         "2",
         "--channel",
@@ -125,7 +129,46 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (len(manifest), output) == (41, tmp_path / "s.zarr")
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
-    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False}
+    assert len(options.pop("plan").clips) == 41
+    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False, "dtype": "float16"}
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--window", "3", "--hop", "1.5"], (3.0, 1.5)),
+        (["--window", "3"], (3.0, 3.0)),
+        (["--preset", "vggish"], (0.975, 0.96)),
+        (["--preset", "vggish", "--hop", "0.48"], (0.975, 0.48)),
+        (["--preset", "vggish", "--clip", "2", "--set", "crop=center"], (2.0, None)),
+    ],
+)
+def test_clip_window_and_hop__say_how_many_clips_a_recording_gives(sounds, tmp_path, flags, expected):
+    with mock.patch("fastspec.pipeline.featurize", side_effect=FastspecError("far enough")) as featurize:
+        CliRunner().invoke(app, ["featurize", str(sounds), "-o", str(tmp_path / "s.zarr"), *flags])
+    policy = featurize.call_args.kwargs["recipe"].clip
+    assert (policy.clip_s, policy.hop_s) == expected
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [(["--clip", "3", "--hop", "1"], "give --clip for one clip a recording"), (["--hop", "1"], "hop_s is 1.0 without clip_s")],
+)
+def test_windows_that_cannot_be_meant__are_one_line(sounds, tmp_path, flags, words):
+    answers(fastspec("featurize", sounds, "-o", tmp_path / "s.zarr", *flags), 2, words)
+
+
+def test_windows__are_announced_counted_and_remarked_upon(tmp_path):
+    tone = 0.3 * np.sin(np.arange(40_000) / 5)
+    (tmp_path / "c").mkdir()
+    soundfile.write(tmp_path / "c" / "a.wav", np.stack([tone, 0 * tone], axis=1), 16000)
+    arguments = ["featurize", "c", "-o", "s.zarr", "--preset", "torchaudio", "--window", "1", "--hop", "0.5"]
+    result = fastspec(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "clips of 1 s every 0.5 s -> (4, 81, 128) float32" in result.stdout
+    assert "4 clips: channel 2 is dead" in result.stdout
+    document = json.loads(fastspec(*arguments, "--overwrite", "--json", cwd=tmp_path).stdout)
+    assert document["rows"][0]["remarks"] == {"channel 2 is dead": 4}
 
 
 def test_spec_file__is_read_and_changed_by_set(tmp_path):
@@ -342,13 +385,13 @@ def test_ctrl_c__exits_130_and_says_how_to_go_on(tmp_path):
         soundfile.write(path, random.uniform(-0.1, 0.1, 16000), 16000)
     arguments = ["featurize", "c", "-o", "s.zarr", "--preset", "torchaudio", "--set", "hop_length=4", "--clip", "1"]
     code = (
-        "import os, signal, fastspec.pipeline.run as run\n"
-        "original, calls = run._Tally.add, []\n"
+        "import os, signal\nfrom fastspec.pipeline.work import Tally\n"
+        "original, calls = Tally.add, []\n"
         "def add(self, *counts):\n"
         "    calls.append(1)\n"
         "    if len(calls) == 2:\n        os.kill(os.getpid(), signal.SIGINT)\n"
         "    original(self, *counts)\n"
-        "run._Tally.add = add\n"
+        "Tally.add = add\n"
         f"import sys; sys.argv = ['fastspec', *{arguments!r}]\n"
         "from fastspec.cli import main; main()"
     )

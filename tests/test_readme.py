@@ -35,7 +35,7 @@ def test_plugin_example__is_a_classifier_with_probabilities():
     np.testing.assert_allclose(model.predict_proba(features, np.full(20, 5, np.int32)).sum(axis=1), 1)
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"^\| `(\w+(?: list| show| info| ledger)?)", README, re.MULTILINE))))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^\| `(\w+(?: list| show| parity| info| ledger)?)", README, re.MULTILINE))))
 def test_command_in_the_table__exists(command):
     from typer.testing import CliRunner
 

@@ -1,17 +1,22 @@
 """Audio: recordings to clips at one rate and in one channel, with what the ledger says about each."""
 
 from fastspec.audio.clip import ClipInfo, LoadedClip, Span, failed_clip, load_clips
-from fastspec.audio.decode import AudioError, measure_frames, read
+from fastspec.audio.decode import AudioError, Extent, measure_extent, measure_frames, read
 from fastspec.audio.resample import change_rate
+from fastspec.audio.windows import Cuts, cut_stretch
 
 __all__ = [
     "AudioError",
     "ClipInfo",
+    "Cuts",
+    "Extent",
     "LoadedClip",
     "Span",
     "change_rate",
+    "cut_stretch",
     "failed_clip",
     "load_clips",
+    "measure_extent",
     "measure_frames",
     "read",
 ]

@@ -1,7 +1,7 @@
 """Clips out of a recording: the stretch, one channel, the target rate, and what the ledger says about it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from fastspec.audio.channels import find_channel_faults, mix
 from fastspec.audio.decode import NO_SAMPLES_REASON, AudioError, Recording
 from fastspec.audio.resample import change_rate
 
@@ -17,10 +18,14 @@ CLIPPED_FROM = 0.9999
 
 
 class Span(NamedTuple):
-    """A stretch of a recording, in seconds; the duration is at most the recipe's clip length."""
+    """A stretch of a recording, in seconds; the duration is at most the recipe's clip length.
+
+    `channel` is the one that is taken, from 0; None leaves it to the policy.
+    """
 
     start_s: float
     duration_s: float
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,8 @@ class ClipInfo:
     """What the ledger says about one clip. None is not known.
 
     Attributes:
-        status: ok, empty, silent, unreadable, truncated or nonfinite.
-        reason: why it is not ok, in one line.
+        status: ok, empty, silent, too-short, unreadable, truncated or nonfinite.
+        reason: why it is not ok, or which of its channels are dead or in antiphase, in one line.
         header_frames: frames of the recording, as its header claims.
         decoded_frames: frames decoded from the recording's start to the end of the clip, or of the recording if that comes first.
         sample_rate: of the source, in Hz.
@@ -82,7 +87,15 @@ def failed_clip(status: str, reason: str) -> LoadedClip:
 
 
 def load_clips(
-    source: Path | bytes, spans: Sequence[Span], *, sample_rate: int, channel: str, resample: str, n_samples: int
+    source: Path | bytes,
+    spans: Sequence[Span],
+    *,
+    sample_rate: int,
+    channel: str,
+    resample: str,
+    n_samples: int,
+    shortest_s: float = 0.0,
+    on_block: Callable[[], None] | None = None,
 ) -> Iterator[LoadedClip]:
     """The clips of one recording, one for each span in the order given; it is decoded once, and a bad one never raises.
 
@@ -94,13 +107,15 @@ def load_clips(
         source: a file, or a file's bytes.
         spans: stretches of the recording.
         sample_rate: wanted, in Hz.
-        channel: "mean", "left", "right" (the second channel, or the only one) or "loudest".
+        channel: how `mix` gets one channel of those spans that do not say which.
         resample: soxr's quality.
         n_samples: length at most, in samples at `sample_rate`.
+        shortest_s: clips with less audio are "too-short".
+        on_block: called after each block that is decoded; what it raises ends the work.
     """
-    policy = _Policy(sample_rate, channel, resample, n_samples)
+    policy = _Policy(sample_rate, channel, resample, n_samples, shortest_s)
     try:
-        recording = Recording(source)
+        recording = Recording(source, on_block=on_block)
     except AudioError as error:
         for _ in spans:
             yield failed_clip(error.status, error.reason)
@@ -120,6 +135,7 @@ class _Policy(NamedTuple):
     channel: str
     resample: str
     n_samples: int
+    shortest_s: float
 
 
 class _Levels(NamedTuple):
@@ -139,18 +155,21 @@ def _load_clip(recording: Recording, span: Span, policy: _Policy) -> LoadedClip:
     if not len(source):
         return _unusable(recording, stop, "empty", _why_empty(recording, start, stop))
     with np.errstate(over="ignore", invalid="ignore"):
+        faults = find_channel_faults(source) if recording.channels > 1 else None
+        if span.channel is not None:
+            source = source[:, [span.channel]]
         levels = _measure(source)
-        mono = _mix(source, policy.channel)
-        status, reason = _judge(mono, levels, resampled=recording.sample_rate != policy.sample_rate)
+        mono = mix(source, policy.channel)
+        status, reason = _judge(mono, levels, recording.sample_rate, policy)
     samples = np.empty(0, np.float32)
-    if status != "nonfinite":
+    if status in ("ok", "silent"):
         samples = change_rate(mono, recording.sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
         samples = samples[: policy.n_samples]
         if not len(samples):
             status, reason = "empty", f"the clip is shorter than one sample at {policy.sample_rate} Hz"
     info = ClipInfo(
         status,
-        reason,
+        "; ".join(filter(None, (reason, faults))) or None,
         recording.header_frames,
         min(stop, recording.decoded_frames),
         recording.sample_rate,
@@ -192,33 +211,13 @@ def _measure(source: NDArray[np.float32]) -> _Levels:
     return _Levels(peak, clipped / source.size, 1 - np.count_nonzero(source) / source.size, nonfinite)
 
 
-def _mix(source: NDArray[np.float32], channel: str) -> NDArray[np.float32]:
-    """One channel, `(samples,)` contiguous, of `(samples, channels)`."""
-    channels = source.shape[1]
-    if channels == 1:
-        return source[:, 0]
-    if channel == "mean":
-        # Column by column: numpy's mean over an axis this short takes ten times as long.
-        total = source[:, 0] + source[:, 1]
-        for extra in range(2, channels):
-            total += source[:, extra]
-        total /= channels
-        return total
-    picks = {"left": 0, "right": 1}
-    index = picks[channel] if channel in picks else _loudest(source)
-    return np.ascontiguousarray(source[:, index])
-
-
-def _loudest(source: NDArray[np.float32]) -> int:
-    finite = np.where(np.isfinite(source), source, np.float32(0))
-    return int(np.einsum("nc,nc->c", finite, finite, dtype=np.float64).argmax())
-
-
-def _judge(mono: NDArray[np.float32], levels: _Levels, *, resampled: bool) -> tuple[str, str | None]:
+def _judge(mono: NDArray[np.float32], levels: _Levels, sample_rate: int, policy: _Policy) -> tuple[str, str | None]:
+    if len(mono) < round(policy.shortest_s * sample_rate):
+        return "too-short", f"{len(mono) / sample_rate:.3f} s of audio, and a clip needs {policy.shortest_s:g} s"
     if levels.silent == 1.0:
         return "silent", "every sample is 0"
     # A sum of huge finite samples overflows, so the mix is asked too.
-    if resampled and (levels.nonfinite or levels.peak > 1e30) and not np.isfinite(mono).all():
+    if sample_rate != policy.sample_rate and (levels.nonfinite or levels.peak > 1e30) and not np.isfinite(mono).all():
         return "nonfinite", f"{levels.nonfinite} samples are NaN or infinite, and the clip had to be resampled"
     if not mono.any():
         return "silent", "every sample of the mixed channel is 0"

@@ -4,10 +4,10 @@ import io
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import soundfile
@@ -38,8 +38,28 @@ class AudioError(FastspecError):
         return f"the recording is {self.status}: {self.reason}"
 
 
+class Extent(NamedTuple):
+    """What a recording decodes to.
+
+    Attributes:
+        frames: decoded from its start to its end, or to where decoding fails.
+        sample_rate: in Hz.
+        channels: of the source.
+        failed: whether decoding fails after those frames.
+    """
+
+    frames: int
+    sample_rate: int
+    channels: int
+    failed: bool = False
+
+
 class Recording:
     """An open recording, read forwards. Uncompressed ones are sought; others are decoded from their start, each block once.
+
+    Args:
+        source: a file, or a file's bytes.
+        on_block: called after each block that is decoded; what it raises ends the work.
 
     Attributes:
         sample_rate: of the source, in Hz.
@@ -51,8 +71,9 @@ class Recording:
         AudioError: "unreadable", with libsndfile's reason.
     """
 
-    def __init__(self, source: Path | bytes) -> None:
+    def __init__(self, source: Path | bytes, *, on_block: Callable[[], None] | None = None) -> None:
         self._file = _open(source)
+        self._on_block = on_block
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.header_frames: int = self._file.frames
@@ -82,13 +103,17 @@ class Recording:
         return np.concatenate(blocks) if blocks else self._no_frames()
 
     def count_frames(self, *, at_least: float = math.inf) -> int:
-        """Frames that decoding gives; it stops when there are `at_least` so many. Only on a recording of which nothing was read."""
-        count = 0
+        """Frames that decoding gives; it stops when there are `at_least` so many. Only on a recording of which nothing was read.
+
+        `decoded_frames` is how many there were, where decoding fails.
+        """
+        if self._seekable:
+            return self.header_frames
         for block in self._blocks:
-            count += len(block)
-            if count >= at_least:
+            self.decoded_frames += len(block)
+            if self.decoded_frames >= at_least:
                 break
-        return count
+        return self.decoded_frames
 
     def _read_sought(self, start: int, stop: int) -> NDArray[np.float32]:
         # libsndfile clips these formats' frame counts to the size of the file, so this one can be believed.
@@ -131,6 +156,8 @@ class Recording:
             if not len(block):
                 return
             decoded = True
+            if self._on_block:
+                self._on_block()
             yield block
 
     def _no_frames(self) -> NDArray[np.float32]:
@@ -148,6 +175,20 @@ def read(source: Path | bytes) -> tuple[NDArray[np.float32], int]:
         if not len(samples):
             raise AudioError("empty", NO_SAMPLES_REASON)
         return samples, recording.sample_rate
+
+
+def measure_extent(source: Path | bytes, *, on_block: Callable[[], None] | None = None) -> Extent:
+    """What a recording decodes to, whatever its header says: it is decoded, unless it is uncompressed, in memory that does not grow.
+
+    Raises:
+        AudioError: "unreadable": it cannot be opened.
+    """
+    with Recording(source, on_block=on_block) as recording:
+        try:
+            frames, failed = recording.count_frames(), False
+        except AudioError:
+            frames, failed = recording.decoded_frames, True
+        return Extent(frames, recording.sample_rate, recording.channels, failed)
 
 
 def measure_frames(source: Path | bytes, *, limit_s: float = math.inf) -> tuple[int, int]:

@@ -15,7 +15,7 @@ def change_rate(samples: NDArray[np.float32], source_hz: int, *, target_hz: int,
         quality: soxr's, from "QQ" (quick) to "VHQ" (very high).
 
     Returns:
-        `(round(samples * target_hz / source_hz),)` float32.
+        `(samples * target_hz / source_hz,)` float32, halves rounded up.
 
     >>> change_rate(np.zeros(44100, np.float32), 44100, target_hz=16000, quality="HQ").shape
     (16000,)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import fastspec
-from fastspec.cli import demonstration, featurizing, learning, listing
+from fastspec.cli import demonstration, featurizing, learning, listing, warming
 
 app = typer.Typer(
     name="fastspec",
@@ -36,6 +36,7 @@ app.command("evaluate")(learning.evaluate)
 app.command("leaderboard")(learning.leaderboard)
 app.command("predict")(learning.predict)
 app.command("demo")(demonstration.demo)
+app.command("warmup")(warming.warmup)
 app.add_typer(listing.preset_app, name="preset")
 app.add_typer(listing.plugin_app, name="plugin")
 app.add_typer(listing.store_app, name="store")

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
 from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe
-from fastspec.errors import RunFailed
+from fastspec.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
     from fastspec.pipeline import Progress
@@ -38,14 +38,24 @@ def featurize(
     clip: Annotated[
         float | None, typer.Option("--clip", metavar="S", help="Clip length; else long enough for 95 %, at most 10 s.", show_default=False)
     ] = None,
+    window: Annotated[
+        float | None, typer.Option("--window", metavar="S", help="Instead: many clips a recording, each so long.", show_default=False)
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option("--hop", metavar="S", help="From window to window.  [default: --window]", show_default=False)
+    ] = None,
     channel: Annotated[
-        Literal["mean", "left", "right", "loudest"] | None, typer.Option("--channel", help="Which channel.", show_default=False)
+        Literal["mean", "left", "right", "loudest", "each"] | None,
+        typer.Option("--channel", help="Which channel; or a clip of each.", show_default=False),
     ] = None,
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
     memory: Annotated[str, typer.Option("--memory", help="For what is in flight; never changes the result.")] = "1GiB",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
+    ] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
     json: Json = False,
@@ -54,11 +64,17 @@ def featurize(
 
     Example: fastspec featurize sounds/ -o sounds.zarr --preset librosa --clip 3
 
+    Windows: fastspec featurize long/ -o long.zarr --window 3 --hop 1.5
+
+    The last window is padded; --set last=drop or last=shift drops it or
+    moves it back. --set pad=reflect pads otherwise (zeros, edge, wrap, repeat),
+    --set crop=center cuts otherwise (start, end), --set min_s=0.5 refuses
+    shorter clips.
+
     A recording that cannot be read costs its rows, not the run: the ledger says why. Killed at any instant, the run goes on with --resume.
     """
-    recipe = parse_recipe(preset, spec, settings or [])
-    chosen = {"clip_s": clip, "channel": channel}
-    recipe = recipe.replace(**{name: value for name, value in chosen.items() if value is not None})
+    flags = _clip_settings(clip, window, hop) | ({"channel": channel} if channel else {})
+    recipe = parse_recipe(preset, spec, settings or [], **flags)
     memory_bytes = parse_bytes(memory)
 
     from fastspec import pipeline
@@ -68,50 +84,75 @@ def featurize(
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     if manifest.problems:
         show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
-    layout = pipeline.plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
-    if not json:
-        show(f"{manifest!r}"[1:-1], _plan(layout))
     start = time.perf_counter()
     try:
-        with _progress_bar(layout.n_clips, hidden=json) as report:
+        with _progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
+            plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=report)
+        if not json:
+            show(f"{manifest!r}"[1:-1], _describe(plan.layout))
+        with _progress_bar("clips", len(plan.clips), hidden=json) as report:
             store = pipeline.featurize(
                 manifest,
                 output,
-                recipe=layout.recipe,
+                recipe=plan.layout.recipe,
                 workers=workers,
                 memory_bytes=memory_bytes,
                 resume=resume,
                 overwrite=overwrite,
+                dtype=dtype,
+                plan=plan,
                 on_progress=report,
             )
     except KeyboardInterrupt:
-        show(f"interrupted; go on with the same command and --resume, {output} keeps what is done", stderr=True)
+        kept = f", {output} keeps what is done" if output.exists() else ""
+        show(f"interrupted; go on with the same command and --resume{kept}", stderr=True)
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, json=json)
 
 
-def _plan(layout: "Layout") -> str:
+def _clip_settings(clip: float | None, window: float | None, hop: float | None) -> dict[str, Any]:
+    """The fields of the clip policy that `--clip`, `--window` and `--hop` set."""
+    if clip is not None and (window is not None or hop is not None):
+        raise SpecError("--clip is given with --window or --hop; give --clip for one clip a recording, --window and --hop for many")
+    if clip is not None:
+        return {"clip_s": clip, "hop_s": None}
+    if window is not None:
+        return {"clip_s": window, "hop_s": window if hop is None else hop}
+    return {} if hop is None else {"hop_s": hop}
+
+
+def _describe(layout: "Layout") -> str:
     """What is about to be written, in one line."""
-    clips, frames, bands = layout.shape
+    (clips, frames, bands), policy = layout.shape, layout.recipe.clip
+    windows = "" if policy.hop_s is None else f" every {policy.hop_s:g} s"
     return (
-        f"clips of {layout.recipe.clip.clip_s:g} s -> ({clips}, {frames}, {bands}) float32, "
+        f"clips of {policy.clip_s:g} s{windows} -> ({clips}, {frames}, {bands}) {layout.dtype}, "
         f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}"
     )
 
 
 def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
     """What came of it; exit code 1 when no clip has features."""
-    counts = store.status_counts()
+    counts, remarks = store.status_counts(), store.remark_counts()
     usable = counts.get("ok", 0) + counts.get("silent", 0)
     audio_s = usable * (store.recipe.clip.clip_s or 0.0)
     if json:
-        row = {"store": str(store.path), "shape": list(store.features.shape), "statuses": counts, "seconds": seconds}
+        row = {
+            "store": str(store.path),
+            "shape": list(store.features.shape),
+            "dtype": store.dtype,
+            "statuses": counts,
+            "remarks": remarks,
+            "seconds": seconds,
+        }
         print_json("featurize", [row | {"recipe": store.recipe.to_dict(), "digest": store.recipe.digest()}])
     else:
         from fastspec.report import failures_table
 
         if usable < len(store):
             show("", failures_table(store.ledger))
+        if remarks:
+            show("", *(f"{n:,} clips: {remark}" for remark, n in remarks.items()))
         statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
         rate = f"{audio_s / 3600 / max(seconds, 1e-9):,.2f} h of clips a second"
         show(f"\n{store.path}: {statuses}; {format_duration(seconds)}, {rate}")
@@ -120,7 +161,7 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
 
 
 @contextmanager
-def _progress_bar(total: int, *, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
+def _progress_bar(unit: str, total: int, *, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
     """A bar with clips a second, hours of audio a second and the time left; nothing where nobody watches."""
     if hidden or not sys.stderr.isatty():
         yield None
@@ -131,7 +172,7 @@ def _progress_bar(total: int, *, hidden: bool) -> Iterator["Callable[[Progress],
 
     columns = (
         BarColumn(),
-        TextColumn("{task.completed:,}/{task.total:,} clips"),
+        TextColumn(f"{{task.completed:,}}/{{task.total:,}} {unit}"),
         TextColumn("{task.fields[rates]}"),
         TimeRemainingColumn(),
     )
@@ -140,8 +181,9 @@ def _progress_bar(total: int, *, hidden: bool) -> Iterator["Callable[[Progress],
 
         def report(progress: "Progress") -> None:
             seconds = max(time.perf_counter() - start, 1e-3)
-            rates = f"{progress.new_clips / seconds:,.0f}/s, {progress.audio_s / 3600 / seconds:.2f} h/s"
+            rates = f"{progress.new_clips / seconds:,.0f}/s"
+            rates += f", {progress.audio_s / 3600 / seconds:.2f} h/s" if progress.audio_s else ""
             rates += f", {progress.failed:,} failed" if progress.failed else ""
-            bar.update(task, completed=progress.clips, rates=rates)
+            bar.update(task, completed=progress.clips, total=progress.total, rates=rates)
 
         yield report

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fastspec.cli.output import Json, format_bytes, print_json, show
+from fastspec.cli.output import Json, format_bytes, format_parts, print_json, show
 
 preset_app = typer.Typer(help="The named front ends.", no_args_is_help=True)
 plugin_app = typer.Typer(help="The installed classifiers.", no_args_is_help=True)
@@ -29,7 +29,8 @@ def list_presets(json: Json = False) -> None:
     for name, recipe in PRESETS.items():
         s = recipe.spec
         scale = "linear" if s.log == "none" else s.log
-        show(f"{name:12} {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {s.n_bands} {s.features} bands, {scale}")
+        parts = ", ".join(f"{part.stop - part.start} {block}" for block, part in s.parts().items())
+        show(f"{name:15} {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {parts}, {scale}")
 
 
 @preset_app.command("show")
@@ -40,7 +41,33 @@ def show_preset(name: Annotated[str, typer.Argument(help="See 'fastspec preset l
     """
     from fastspec.presets import preset
 
-    typer.echo(preset(name).to_toml(), nl=False)
+    recipe = preset(name)
+    typer.echo(f"# {format_parts(recipe.spec)}\n{recipe.to_toml()}", nl=False)
+
+
+@preset_app.command("parity")
+def show_parity(
+    name: Annotated[str | None, typer.Argument(help="See 'fastspec preset list'. All of them, when left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Compare front ends with the projects that they reproduce, here.
+
+    A project that is not installed is stood in for by features that it computed elsewhere. The exit code is 1 when one is missed.
+
+    Example: fastspec preset parity whisper
+    """
+    from dataclasses import asdict
+
+    from fastspec.presets import PRESETS
+    from fastspec.references import measure_parity
+    from fastspec.report import parity_table
+
+    rows = [asdict(measure_parity(preset)) for preset in ([name] if name else PRESETS)]
+    if json:
+        print_json("preset parity", rows)
+    else:
+        show(parity_table(rows))
+    raise typer.Exit(0 if all(row["passed"] for row in rows) else 1)
 
 
 @plugin_app.command("list")
@@ -72,6 +99,8 @@ def show_store(store: Store, json: Json = False) -> None:
     row = {
         "store": str(store),
         "shape": list(layout.shape),
+        "dtype": layout.dtype,
+        "parts": {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()},
         "bytes": layout.total_bytes,
         "statuses": opened.status_counts(),
         "classes": classes,
@@ -84,6 +113,7 @@ def show_store(store: Store, json: Json = False) -> None:
         print_json("store info", [row])
         return
     show(f"{opened!r}"[1:-1], f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}")
+    show(format_parts(layout.recipe.spec))
     show(f"classes: {', '.join(classes) or 'none'}")
     show(", ".join(f"{name} {version}" for name, version in layout.versions.items()), "", layout.recipe.to_toml().rstrip())
 

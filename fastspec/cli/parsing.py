@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,8 +66,10 @@ def parse_columns(settings: list[str] | None) -> dict[str, str]:
     return columns
 
 
-def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]) -> "Recipe":
+def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str], **flags: Any) -> "Recipe":
     """The recipe that `--preset`, `--spec` and `--set` describe together; "librosa" when neither of the first two is given.
+
+    `flags` are fields that options of their own have set, and win.
 
     Raises:
         SpecError: both are given, a file that cannot be read, an unknown name or an impossible setting.
@@ -78,13 +80,13 @@ def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]
     if preset and spec_file:
         raise SpecError("both --preset and --spec are given; give one of them, and --set for single fields")
     recipe = _read_recipe(spec_file) if spec_file else named(preset or "librosa")
-    changes = {}
+    changes: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
             raise SpecError(f"--set {setting!r} is not an assignment; give field=value, as in --set n_mels=64")
         changes[name.strip()] = parse_field(name.strip(), text.strip())
-    return recipe.replace(**changes)
+    return recipe.replace(**changes | flags)
 
 
 def _read_recipe(path: Path) -> "Recipe":

@@ -27,6 +27,7 @@ class ClipRow(NamedTuple):
     """One row of a manifest: a stretch of one recording.
 
     `group` None: the recording is a group by itself. `duration_s` None: to the end, or as long as the recipe's clips are.
+    `channel` None: what the recipe says, else the one to take, from 0.
     """
 
     path: str
@@ -35,6 +36,7 @@ class ClipRow(NamedTuple):
     split: str | None
     start_s: float
     duration_s: float | None
+    channel: int | None = None
 
 
 class RecordingError(FastspecError):
@@ -62,7 +64,8 @@ class Manifest:
     """What to read: one row a clip, the clips of one recording adjacent.
 
     Attributes:
-        table: columns path, label, group, split (String), start_s (Float64, never null), duration_s (Float64).
+        table: columns path, label, group, split (String), start_s (Float64, never null), duration_s (Float64); then, if rows are single
+            channels, channel (Int64).
         source: what was read, for messages.
         recordings: opens the paths.
         ignored: files of the corpus that are not audio by their extension.
@@ -91,7 +94,7 @@ class Manifest:
 
     def rows(self, start: int, stop: int) -> list[ClipRow]:
         """Rows `start` to `stop`, as a slice takes them."""
-        return [ClipRow._make(row) for row in self.table[start:stop].rows()]
+        return [ClipRow(*row) for row in self.table[start:stop].rows()]
 
     def digest(self) -> str:
         """SHA-256 of the rows and their order, in hexadecimal; it does not depend on where the corpus lies."""

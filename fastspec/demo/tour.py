@@ -31,7 +31,7 @@ from fastspec.learn import (
 )
 from fastspec.learn.baseline import Majority
 from fastspec.learn.ranking import leaderboard_row
-from fastspec.pipeline import featurize, load_rows, plan_layout
+from fastspec.pipeline import featurize, load_rows, plan_run
 from fastspec.presets import preset
 from fastspec.report import confusion_table, failures_table, leaderboard_table, plot_confusion, plot_spectrogram, save_picture
 from fastspec.spec import Recipe
@@ -143,7 +143,7 @@ def _out_of_fold(evaluation: Evaluation) -> Iterator[Prediction]:
 def _tour_casts(casts: list[Manifest], output: Path, *, workers: int, show: Show) -> list[tuple[Path, str]]:
     """Each cast by folds; then trained on one cast and asked about the other."""
     names = ["Czech cast", "Dutch cast"]
-    recipe = plan_layout(casts[0], preset("librosa"), workers=workers).recipe
+    recipe = plan_run(casts[0], preset("librosa"), workers=workers).layout.recipe
     paths = [output / "czech.zarr", output / "dutch.zarr"]
     stores = [_featurize(cast, path, recipe, workers=workers, show=show) for cast, path in zip(casts, paths, strict=True)]
     datasets = [Dataset.from_store(store) for store in stores]

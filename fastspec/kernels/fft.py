@@ -24,13 +24,15 @@ _SIN_72, _SIN_144 = math.sin(2 * math.pi / 5), math.sin(4 * math.pi / 5)
 _SIN_60, _SQRT_HALF = math.sqrt(0.75), math.sqrt(0.5)
 
 FAST_RADICES = (2, 3, 4, 5, 8)
+# All or part of a level-1 cache. 8 lanes in place of 16 for large transforms lost: 0.9 times as fast at n_fft = 2048.
+_CACHED_FLOATS = 32 * 1024 // 4
 
 
 # --- tables, made once a spec ------------------------------------------------------------------------------------------------------
 
 
 def radices(n_points: int) -> list[int]:
-    """The radices of the passes for that many points, in the order of the passes: 8 and 4 or 2, then 3, 5 and larger primes.
+    """The radices of the passes for that many points, in the order of the passes: 8, 4 and 2, then 3, 5 and larger primes.
 
     >>> radices(256), radices(200), radices(1103)
     ([8, 8, 4], [8, 5, 5], [1103])
@@ -38,7 +40,10 @@ def radices(n_points: int) -> list[int]:
     twos = (n_points & -n_points).bit_length() - 1
     # 16 as 4 * 4: two passes of 4 beat one of 8 and one of 2.
     eights, rest = (twos // 3 - 1, [4, 4]) if twos % 3 == 1 and twos > 1 else (twos // 3, [[], [2], [4]][twos % 3])
-    passes, odd, prime = [8] * eights + rest, n_points >> twos, 3
+    # A third 8 comes after the rest, so that a level-1 cache holds all that the passes before it join (`transform`): 1.2 times as fast
+    # at n_fft = 4096.
+    passes = [8] * min(eights, 2) + rest + [8] * max(eights - 2, 0)
+    odd, prime = n_points >> twos, 3
     while odd > 1:
         if odd % prime == 0:
             passes.append(prime)
@@ -152,10 +157,10 @@ def _put(lanes, x, at, re, im):
 
 
 @inline
-def _pass2(lanes, x, n, m, factors, f):
+def _pass2(lanes, x, start, stop, m, factors, f):
     d = 2 * len(lanes) * m
     for j in range(m):
-        for group in range(0, n, 2 * m):
+        for group in range(start, stop, 2 * m):
             at = 2 * len(lanes) * (group + j)
             ar, ai = load(lanes, x, at), load(lanes, x, at + len(lanes))
             br, bi = _turned(lanes, x, at + d, factors, f + 2 * j)
@@ -165,10 +170,10 @@ def _pass2(lanes, x, n, m, factors, f):
 
 
 @inline
-def _pass3(lanes, x, n, m, factors, f):
+def _pass3(lanes, x, start, stop, m, factors, f):
     d = 2 * len(lanes) * m
     for j in range(m):
-        for group in range(0, n, 3 * m):
+        for group in range(start, stop, 3 * m):
             at = 2 * len(lanes) * (group + j)
             ar, ai = load(lanes, x, at), load(lanes, x, at + len(lanes))
             br, bi = _turned(lanes, x, at + d, factors, f + 4 * j)
@@ -180,10 +185,10 @@ def _pass3(lanes, x, n, m, factors, f):
 
 
 @inline
-def _pass4(lanes, x, n, m, factors, f):
+def _pass4(lanes, x, start, stop, m, factors, f):
     d = 2 * len(lanes) * m
     for j in range(m):
-        for group in range(0, n, 4 * m):
+        for group in range(start, stop, 4 * m):
             at = 2 * len(lanes) * (group + j)
             ar, ai = load(lanes, x, at), load(lanes, x, at + len(lanes))
             br, bi = _turned(lanes, x, at + d, factors, f + 6 * j)
@@ -197,10 +202,10 @@ def _pass4(lanes, x, n, m, factors, f):
 
 
 @inline
-def _pass5(lanes, x, n, m, factors, f):
+def _pass5(lanes, x, start, stop, m, factors, f):
     d = 2 * len(lanes) * m
     for j in range(m):
-        for group in range(0, n, 5 * m):
+        for group in range(start, stop, 5 * m):
             at = 2 * len(lanes) * (group + j)
             ar, ai = load(lanes, x, at), load(lanes, x, at + len(lanes))
             br, bi = _turned(lanes, x, at + d, factors, f + 8 * j)
@@ -228,11 +233,11 @@ def _put8(lanes, x, at, d, y):
 
 
 @inline
-def _pass8(lanes, x, n, m, factors, f):
+def _pass8(lanes, x, start, stop, m, factors, f):
     w, d = len(lanes), 2 * len(lanes) * m
     for j in range(m):
         t = f + 14 * j
-        for group in range(0, n, 8 * m):
+        for group in range(start, stop, 8 * m):
             at = 2 * w * (group + j)
             ar, ai = load(lanes, x, at), load(lanes, x, at + w)
             br, bi = _turned(lanes, x, at + d, factors, t)
@@ -247,10 +252,10 @@ def _pass8(lanes, x, n, m, factors, f):
 
 
 @inline
-def _first_pass8(lanes, x, n):
+def _first_pass8(lanes, x, start, stop):
     w = len(lanes)
     d = 2 * w
-    for group in range(0, n, 8):
+    for group in range(start, stop, 8):
         at = 2 * w * group
         ar, ai, br, bi = load(lanes, x, at), load(lanes, x, at + w), load(lanes, x, at + d), load(lanes, x, at + d + w)
         cr, ci = load(lanes, x, at + 2 * d), load(lanes, x, at + 2 * d + w)
@@ -263,12 +268,12 @@ def _first_pass8(lanes, x, n):
 
 
 @inline
-def _pass_any(lanes, x, n, m, radix, factors, f, spare):
+def _pass_any(lanes, x, start, stop, m, radix, factors, f, spare):
     """A pass of any radix as a plain sum of `radix` terms a point: right for every size, slow for large primes."""
     w, d = len(lanes), 2 * len(lanes) * m
     roots = f + 2 * m * (radix - 1)
     for j in range(m):
-        for group in range(0, n, radix * m):
+        for group in range(start, stop, radix * m):
             at = 2 * w * (group + j)
             _put(lanes, spare, 0, load(lanes, x, at), load(lanes, x, at + w))
             for q in range(1, radix):
@@ -283,30 +288,49 @@ def _pass_any(lanes, x, n, m, radix, factors, f, spare):
 
 
 @inline
+def _pass(lanes, x, start, stop, m, radix, factors, f, spare):
+    if radix == 8:
+        if m == 1:
+            _first_pass8(lanes, x, start, stop)
+        else:
+            _pass8(lanes, x, start, stop, m, factors, f)
+    elif radix == 4:
+        _pass4(lanes, x, start, stop, m, factors, f)
+    elif radix == 5:
+        _pass5(lanes, x, start, stop, m, factors, f)
+    elif radix == 3:
+        _pass3(lanes, x, start, stop, m, factors, f)
+    elif radix == 2:
+        _pass2(lanes, x, start, stop, m, factors, f)
+    else:
+        _pass_any(lanes, x, start, stop, m, radix, factors, f, spare)
+        return f + 2 * radix * (m + 1) - 2 * m
+    return f + 2 * m * (radix - 1)
+
+
+@inline
 def transform(lanes: Lanes, x, passes, factors, spare):
-    """The DFT in place of the points in `x`, which stand in digit-reversed order."""
-    n, m, f = 1, 1, 0
+    """The DFT in place of the points in `x`, which stand in digit-reversed order.
+
+    The first passes join neighbours only: they go block by block, each block through all of them while it stands in the level-1 cache.
+    That makes 1024 points of 16 frames (128 KiB) 1.7 times as fast as one pass after the other over all of them.
+    """
+    n, block, n_inner = 1, 1, 0
     for radix in passes:
         n *= radix
-    for radix in passes:
-        if radix == 8:
-            if m == 1:
-                _first_pass8(lanes, x, n)
-            else:
-                _pass8(lanes, x, n, m, factors, f)
-        elif radix == 4:
-            _pass4(lanes, x, n, m, factors, f)
-        elif radix == 5:
-            _pass5(lanes, x, n, m, factors, f)
-        elif radix == 3:
-            _pass3(lanes, x, n, m, factors, f)
-        elif radix == 2:
-            _pass2(lanes, x, n, m, factors, f)
-        else:
-            _pass_any(lanes, x, n, m, radix, factors, f, spare)
-            f += 2 * radix
-        f += 2 * m * (radix - 1)
-        m *= radix
+        if 2 * len(lanes) * n <= _CACHED_FLOATS:
+            block, n_inner = n, n_inner + 1
+    first, first_m, first_f = 0, 1, 0
+    while first < len(passes):
+        # Not a loop over two tuples: LLVM makes one copy of all passes for each.
+        last, size = (n_inner, block) if first < n_inner else (len(passes), n)
+        m, f = first_m, first_f
+        for start in range(0, n, size):
+            m, f = first_m, first_f
+            for p in range(first, last):
+                f = _pass(lanes, x, start, start + size, m, passes[p], factors, f, spare)
+                m *= passes[p]
+        first, first_m, first_f = last, m, f
 
 
 # --- from the packed transform to power --------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
+from numba.extending import models, register_model
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
@@ -65,6 +66,20 @@ class VectorType(types.Type):  # type: ignore[misc]
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, vector: VectorType) -> None:
         super().__init__(manager, vector, ir.VectorType(_F32, vector.width))
+
+
+def compiled_as(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], None]:
+    """Decorate what types and lowers calls of `function` in compiled code, as `numba.extending.intrinsic` would a function of its own.
+
+    Tried and lost: `overload` around an intrinsic. Numba compiles each one for itself, a third of all that it compiled.
+    """
+
+    def attach(definition: Callable[..., Any]) -> None:
+        template = make_intrinsic_template(function, definition, function.__name__)
+        infer(template)
+        infer_global(function, types.Function(template))
+
+    return attach
 
 
 # --- pieces of LLVM code -----------------------------------------------------------------------------------------------------------
@@ -129,8 +144,13 @@ def _transpose_quads(builder: Any, rows: list[Any]) -> list[Any]:
 # --- loading and storing -----------------------------------------------------------------------------------------------------------
 
 
-@intrinsic
-def _load(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
+def load(lanes: Lanes, x: NDArray[np.float32], index: int) -> Vector:
+    """The vector `x[index : index + W]`."""
+    return x[index : index + len(lanes)].copy()
+
+
+@compiled_as(load)
+def _lower_load(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
     vector = VectorType(len(lanes))
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -140,18 +160,13 @@ def _load(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
     return vector(lanes, x, types.intp), codegen
 
 
-def load(lanes: Lanes, x: NDArray[np.float32], index: int) -> Vector:
-    """The vector `x[index : index + W]`."""
-    return x[index : index + len(lanes)].copy()
+def store(x: NDArray[np.float32], index: int, value: Vector) -> None:
+    """`x[index : index + W] = value`."""
+    x[index : index + len(value)] = value
 
 
-@overload(load)
-def _load_overload(lanes, x, index):
-    return lambda lanes, x, index: _load(lanes, x, index)
-
-
-@intrinsic
-def _store(_context: Any, x: Any, index: Any, value: VectorType) -> Any:
+@compiled_as(store)
+def _lower_store(_context: Any, x: Any, index: Any, value: VectorType) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[0], args[0], args[1], value.width, width=value.width)
         builder.store(args[2], pointer, align=4)
@@ -160,36 +175,26 @@ def _store(_context: Any, x: Any, index: Any, value: VectorType) -> Any:
     return types.void(x, types.intp, value), codegen
 
 
-def store(x: NDArray[np.float32], index: int, value: Vector) -> None:
-    """`x[index : index + W] = value`."""
-    x[index : index + len(value)] = value
+def splat(lanes: Lanes, scalar: float | np.float32) -> Vector:
+    """A vector with `scalar` in every lane."""
+    return np.full(len(lanes), scalar, np.float32)
 
 
-@overload(store)
-def _store_overload(x, index, value):
-    return lambda x, index, value: _store(x, index, value)
-
-
-@intrinsic
-def _splat_scalar(_context: Any, lanes: Any, scalar: Any) -> Any:
+@compiled_as(splat)
+def _lower_splat(_context: Any, lanes: Any, scalar: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _splat(builder, context.cast(builder, args[1], sig.args[1], types.float32), len(lanes))
 
     return VectorType(len(lanes))(lanes, scalar), codegen
 
 
-def splat(lanes: Lanes, scalar: float | np.float32) -> Vector:
-    """A vector with `scalar` in every lane."""
-    return np.full(len(lanes), scalar, np.float32)
+def load_splat(lanes: Lanes, x: NDArray[np.float32], index: int) -> Vector:
+    """A vector with `x[index]` in every lane."""
+    return np.full(len(lanes), x[index], np.float32)
 
 
-@overload(splat)
-def _splat_overload(lanes, scalar):
-    return lambda lanes, scalar: _splat_scalar(lanes, scalar)
-
-
-@intrinsic
-def _load_splat(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
+@compiled_as(load_splat)
+def _lower_load_splat(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[1], args[1], args[2], 1, width=1)
         scalar = builder.load(builder.bitcast(pointer, _F32.as_pointer()), align=4)
@@ -198,18 +203,15 @@ def _load_splat(_context: Any, lanes: Any, x: Any, index: Any) -> Any:
     return VectorType(len(lanes))(lanes, x, types.intp), codegen
 
 
-def load_splat(lanes: Lanes, x: NDArray[np.float32], index: int) -> Vector:
-    """A vector with `x[index]` in every lane."""
-    return np.full(len(lanes), x[index], np.float32)
+def load_tile(lanes: Lanes, x: NDArray[np.float32], first: int, stride: int) -> tuple[Vector, Vector, Vector, Vector]:
+    """Four neighbouring samples of each of W frames, transposed: vector c holds `x[first + lane * stride + c]`."""
+    rows = np.stack([x[first + lane * stride :][:4] for lane in range(len(lanes))])
+    a, b, c, d = np.ascontiguousarray(rows.T)
+    return a, b, c, d
 
 
-@overload(load_splat)
-def _load_splat_overload(lanes, x, index):
-    return lambda lanes, x, index: _load_splat(lanes, x, index)
-
-
-@intrinsic
-def _load_tile(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
+@compiled_as(load_tile)
+def _lower_load_tile(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
     width = len(lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -226,20 +228,14 @@ def _load_tile(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> An
     return types.UniTuple(VectorType(width), 4)(lanes, x, types.intp, types.intp), codegen
 
 
-def load_tile(lanes: Lanes, x: NDArray[np.float32], first: int, stride: int) -> tuple[Vector, Vector, Vector, Vector]:
-    """Four neighbouring samples of each of W frames, transposed: vector c holds `x[first + lane * stride + c]`."""
-    rows = np.stack([x[first + lane * stride :][:4] for lane in range(len(lanes))])
-    a, b, c, d = np.ascontiguousarray(rows.T)
-    return a, b, c, d
+def store_tile(x: NDArray[np.float32], first: int, stride: int, a: Vector, b: Vector, c: Vector, d: Vector) -> None:
+    """The inverse of `load_tile`: `x[first + lane * stride + column]` is set from lane `lane` of each of four columns."""
+    for lane in range(len(a)):
+        x[first + lane * stride :][:4] = (a[lane], b[lane], c[lane], d[lane])
 
 
-@overload(load_tile)
-def _load_tile_overload(lanes, x, first, stride):
-    return lambda lanes, x, first, stride: _load_tile(lanes, x, first, stride)
-
-
-@intrinsic
-def _store_tile(_context: Any, x: Any, first: Any, stride: Any, a: VectorType, b: Any, c: Any, d: Any) -> Any:
+@compiled_as(store_tile)
+def _lower_store_tile(_context: Any, x: Any, first: Any, stride: Any, a: VectorType, b: Any, c: Any, d: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         rows, index = _transpose_quads(builder, list(args[3:])), args[1]
         for lane in range(a.width):
@@ -252,19 +248,13 @@ def _store_tile(_context: Any, x: Any, first: Any, stride: Any, a: VectorType, b
     return types.void(x, types.intp, types.intp, a, b, c, d), codegen
 
 
-def store_tile(x: NDArray[np.float32], first: int, stride: int, a: Vector, b: Vector, c: Vector, d: Vector) -> None:
-    """The inverse of `load_tile`: `x[first + lane * stride + column]` is set from lane `lane` of each of four columns."""
-    for lane in range(len(a)):
-        x[first + lane * stride :][:4] = (a[lane], b[lane], c[lane], d[lane])
+def gather(lanes: Lanes, x: NDArray[np.float32], first: int, stride: int) -> Vector:
+    """One sample of each of W frames: lane l is `x[first + l * stride]`."""
+    return np.array([x[first + lane * stride] for lane in range(len(lanes))], np.float32)
 
 
-@overload(store_tile)
-def _store_tile_overload(x, first, stride, a, b, c, d):
-    return lambda x, first, stride, a, b, c, d: _store_tile(x, first, stride, a, b, c, d)
-
-
-@intrinsic
-def _gather(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
+@compiled_as(gather)
+def _lower_gather(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index, vector = args[2], ir.Constant(ir.VectorType(_F32, len(lanes)), ir.Undefined)
         for lane in range(len(lanes)):
@@ -277,18 +267,14 @@ def _gather(_context: Any, lanes: Any, x: Any, first: Any, stride: Any) -> Any:
     return VectorType(len(lanes))(lanes, x, types.intp, types.intp), codegen
 
 
-def gather(lanes: Lanes, x: NDArray[np.float32], first: int, stride: int) -> Vector:
-    """One sample of each of W frames: lane l is `x[first + l * stride]`."""
-    return np.array([x[first + lane * stride] for lane in range(len(lanes))], np.float32)
+def scatter(x: NDArray[np.float32], first: int, stride: int, value: Vector) -> None:
+    """The inverse of `gather`: `x[first + l * stride]` is set to lane l."""
+    for lane in range(len(value)):
+        x[first + lane * stride] = value[lane]
 
 
-@overload(gather)
-def _gather_overload(lanes, x, first, stride):
-    return lambda lanes, x, first, stride: _gather(lanes, x, first, stride)
-
-
-@intrinsic
-def _scatter(_context: Any, x: Any, first: Any, stride: Any, value: VectorType) -> Any:
+@compiled_as(scatter)
+def _lower_scatter(_context: Any, x: Any, first: Any, stride: Any, value: VectorType) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index = args[1]
         for lane in range(value.width):
@@ -301,45 +287,20 @@ def _scatter(_context: Any, x: Any, first: Any, stride: Any, value: VectorType) 
     return types.void(x, types.intp, types.intp, value), codegen
 
 
-def scatter(x: NDArray[np.float32], first: int, stride: int, value: Vector) -> None:
-    """The inverse of `gather`: `x[first + l * stride]` is set to lane l."""
-    for lane in range(len(value)):
-        x[first + lane * stride] = value[lane]
-
-
-@overload(scatter)
-def _scatter_overload(x, first, stride, value):
-    return lambda x, first, stride, value: _scatter(x, first, stride, value)
-
-
 # --- arithmetic --------------------------------------------------------------------------------------------------------------------
 
 
-def _register_operator(function: Callable[..., Any], instruction: str) -> None:
-    @intrinsic
-    def apply(_context: Any, x: VectorType, y: VectorType) -> Any:
+def _compile_operator(function: Callable[..., Any], instruction: str) -> None:
+    @compiled_as(function)
+    def _lower(_context: Any, x: Any, y: Any) -> Any:
         def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
             return getattr(builder, instruction)(args[0], args[1], flags=_FLAGS)
 
-        return x(x, y), codegen
-
-    @overload(function)
-    def _operator_overload(x, y):
-        if isinstance(x, VectorType) and isinstance(y, VectorType):
-            return lambda x, y: apply(x, y)
-        return None
+        return (x(x, y), codegen) if isinstance(x, VectorType) and x == y else None
 
 
 for _function, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _register_operator(_function, _instruction)
-
-
-@intrinsic
-def _maximum(_context: Any, x: VectorType, y: VectorType) -> Any:
-    def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
-
-    return x(x, y), codegen
+    _compile_operator(_function, _instruction)
 
 
 def maximum(x: Vector, y: Vector) -> Vector:
@@ -347,13 +308,21 @@ def maximum(x: Vector, y: Vector) -> Vector:
     return np.where(x > y, x, y)
 
 
-@overload(maximum)
-def _maximum_overload(x, y):
-    return lambda x, y: _maximum(x, y)
+@compiled_as(maximum)
+def _lower_maximum(_context: Any, x: VectorType, y: VectorType) -> Any:
+    def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
+
+    return x(x, y), codegen
 
 
-@intrinsic
-def _lane_sum(_context: Any, x: VectorType) -> Any:
+def lane_sum(x: Vector) -> np.float32:
+    """The sum of all lanes."""
+    return np.float32(x.sum())
+
+
+@compiled_as(lane_sum)
+def _lower_lane_sum(_context: Any, x: VectorType) -> Any:
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         lanes = [builder.extract_element(args[0], ir.Constant(_I32, lane)) for lane in range(x.width)]
         while len(lanes) > 1:
@@ -363,34 +332,19 @@ def _lane_sum(_context: Any, x: VectorType) -> Any:
     return types.float32(x), codegen
 
 
-def lane_sum(x: Vector) -> np.float32:
-    """The sum of all lanes."""
-    return np.float32(x.sum())
+def square_root(x: Vector) -> Vector:
+    """The correctly rounded square root of each lane."""
+    return np.sqrt(x)
 
 
-@overload(lane_sum)
-def _lane_sum_overload(x):
-    return lambda x: _lane_sum(x)
-
-
-@intrinsic
-def _square_root(_context: Any, x: VectorType) -> Any:
+@compiled_as(square_root)
+def _lower_square_root(_context: Any, x: VectorType) -> Any:
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         vector = ir.VectorType(_F32, x.width)
         sqrt = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), f"llvm.sqrt.v{x.width}f32")
         return builder.call(sqrt, args)  # no `afn` here: the estimate that it allows is wrong in the last places
 
     return x(x), codegen
-
-
-def square_root(x: Vector) -> Vector:
-    """The correctly rounded square root of each lane."""
-    return np.sqrt(x)
-
-
-@overload(square_root)
-def _square_root_overload(x):
-    return lambda x: _square_root(x)
 
 
 # log2(1 + t) = t * p(t) on [sqrt(1/2) - 1, sqrt(2) - 1]: p of degree 8, highest power first, fitted by least squares at 400 Chebyshev
@@ -409,8 +363,17 @@ _LOG2 = (
 _SQRT_HALF_BITS = 0x3F3504F3  # the float32 sqrt(1/2): subtracting it first puts the mantissa in [sqrt(1/2), sqrt(2))
 
 
-@intrinsic
-def _log2(_context: Any, x: VectorType) -> Any:
+def log2(x: Vector) -> Vector:
+    """The base-2 logarithm of each lane, for finite normal positive numbers: within 2 units in the last place or 2e-7."""
+    bits = x.view(np.int32)
+    exponent = (bits - np.int32(_SQRT_HALF_BITS)) >> 23
+    t = (bits - (exponent << 23)).view(np.float32) - np.float32(1)
+    polynomial: Vector = np.polyval(np.array(_LOG2, np.float32), t)
+    return polynomial * t + exponent.astype(np.float32)
+
+
+@compiled_as(log2)
+def _lower_log2(_context: Any, x: VectorType) -> Any:
     width = x.width
 
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
@@ -425,17 +388,3 @@ def _log2(_context: Any, x: VectorType) -> Any:
 
     x_type = ir.VectorType(_F32, width)
     return x(x), codegen
-
-
-def log2(x: Vector) -> Vector:
-    """The base-2 logarithm of each lane, for finite normal positive numbers: within 2 units in the last place or 2e-7."""
-    bits = x.view(np.int32)
-    exponent = (bits - np.int32(_SQRT_HALF_BITS)) >> 23
-    t = (bits - (exponent << 23)).view(np.float32) - np.float32(1)
-    polynomial: Vector = np.polyval(np.array(_LOG2, np.float32), t)
-    return polynomial * t + exponent.astype(np.float32)
-
-
-@overload(log2)
-def _log2_overload(x):
-    return lambda x: _log2(x)

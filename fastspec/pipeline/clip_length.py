@@ -18,7 +18,7 @@ LONGEST_S = 10.0
 def choose_clip_length(manifest: Manifest, *, workers: int = 2) -> float:
     """The 95th percentile of the decoded length of up to 1,000 evenly spaced clips, in seconds: rounded up to 0.1 s, at most 10 s.
 
-    Decoding stops at 10 s; header lengths are not trusted.
+    Longer ones count as 10 s, where decoding stops; header lengths are not trusted.
 
     Raises:
         CorpusError: none of them could be decoded.
@@ -51,4 +51,4 @@ def _measure(recordings: Recordings, row: ClipRow) -> float | str:
     length_s = frames / sample_rate - row.start_s
     if length_s <= 0:
         return f"{row.path}: the clip starts at {row.start_s} s, after the recording's end"
-    return float(length_s if row.duration_s is None else min(row.duration_s, length_s))
+    return float(min(LONGEST_S, length_s, row.duration_s or LONGEST_S))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastspec.audio import LoadedClip, Span, failed_clip, load_clips
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.frontend import FrontEnd
-from fastspec.spec import FeatureSpec, Recipe
+from fastspec.spec import Dtype, FeatureSpec, Recipe
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
@@ -23,12 +23,12 @@ class FeatureBatch(NamedTuple):
 
     Attributes:
         rows: a ledger row for each clip.
-        features: `(clips, frames, bands)` float32, NaN where a clip failed.
+        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
         valid_frames: `(clips,)` int32, 0 where a clip failed.
     """
 
     rows: list[dict[str, Any]]
-    features: NDArray[np.float32]
+    features: NDArray[np.floating]
     valid_frames: NDArray[np.int32]
 
 
@@ -45,36 +45,57 @@ def group_clips(recipe: Recipe) -> int:
     return max(1, min(GROUP_CLIPS, GROUP_BYTES // (4 * recipe.n_samples)))
 
 
+def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
+    """Memory for the group in hand: its samples while they are decoded, its features where they are converted, one clip's spectrum where
+    blocks are made from it (with the places and heights of its peaks)."""
+    group, (frames, bands), n_bins = group_clips(recipe), recipe.shape, recipe.spec.n_fft // 2 + 1
+    samples = 3 * 4 * recipe.n_samples * group
+    converted = 0 if dtype == "float32" else 4 * group * frames * bands
+    return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
+
+
 def compute_rows(
     rows: Sequence[ClipRow],
     first_clip: int,
     *,
-    recordings: Recordings,
+    clips: Iterator[LoadedClip],
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
+    dtype: Dtype = "float32",
 ) -> FeatureBatch:
-    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`.
+    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`; computed in float32, kept in `dtype`.
 
-    `on_group(clips, failed)` is called after each group; what it raises ends the work.
+    Their waveforms are taken from `clips`, and no more. `on_group(clips, failed)` is called after each group; what it raises ends the
+    work.
     """
-    features = np.empty((len(rows), *recipe.shape), np.float32)
+    features = np.empty((len(rows), *recipe.shape), dtype)
     valid_frames = np.zeros(len(rows), np.int32)
     infos: list[dict[str, Any]] = []
-    clips = load_rows(rows, recordings=recordings, recipe=recipe)
-    while group := list(islice(clips, group_clips(recipe))):
+    while group := list(islice(clips, min(group_clips(recipe), len(rows) - len(infos)))):
         start, stop = len(infos), len(infos) + len(group)
-        infos += _compute_group(group, recipe, front, features[start:stop], valid_frames[start:stop])
+        computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *recipe.shape), np.float32)
+        infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+        if computed.dtype != features.dtype:
+            features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
     ledger = [_ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
     return FeatureBatch(ledger, features, valid_frames)
 
 
-def load_rows(rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe) -> Iterator[LoadedClip]:
-    """The waveforms of rows in their order, at the recipe's rate; a recording is opened once for all its rows. None raises."""
-    longest_s = recipe.n_samples / recipe.spec.sample_rate
+def load_rows(
+    rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe, on_block: Callable[[], None] | None = None
+) -> Iterator[LoadedClip]:
+    """The waveforms of rows in their order, at the recipe's rate; a recording is decoded once for all its rows. None raises.
+
+    `on_block` is called after each block that is decoded; what it raises ends the work.
+
+    Raises:
+        SpecError: the recipe has no clip length.
+    """
+    n_samples, longest_s = recipe.n_samples, recipe.clip.clip_s or 0.0
     for path, group in groupby(rows, key=lambda row: row.path):
-        spans = [Span(row.start_s, longest_s if row.duration_s is None else min(longest_s, row.duration_s)) for row in group]
+        spans = [Span(row.start_s, min(longest_s, row.duration_s or longest_s), row.channel) for row in group]
         try:
             source = recordings.open(path)
         except RecordingError as error:
@@ -87,7 +108,9 @@ def load_rows(rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe
             sample_rate=recipe.spec.sample_rate,
             channel=policy.channel,
             resample=policy.resample,
-            n_samples=recipe.n_samples,
+            n_samples=n_samples,
+            shortest_s=policy.shortest_s,
+            on_block=on_block,
         )
 
 
@@ -100,7 +123,7 @@ def _compute_group(
     else:
         samples = np.zeros((len(group), recipe.n_samples), np.float32)
         for row, clip in zip(samples, group, strict=True):
-            _fill(row, clip.samples, repeat=recipe.clip.pad == "repeat")
+            _fill(row, clip.samples, pad=recipe.clip.pad)
         front.batch(samples, features)
     infos = []
     for i, clip in enumerate(group):
@@ -116,15 +139,21 @@ def _compute_group(
     return infos
 
 
-def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, repeat: bool) -> None:
-    """Put a clip at the start of a row of zeros, or as often as it fits."""
-    copies = len(row) // len(samples) if repeat and len(samples) else 1
+def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -> None:
+    """Put a clip at the start of a row of zeros, and after it what the policy says."""
+    if len(samples) and pad in ("edge", "reflect", "wrap"):
+        row[:] = np.pad(samples, (0, len(row) - len(samples)), pad)  # type: ignore[call-overload]
+        return
+    copies = len(row) // len(samples) if pad == "repeat" and len(samples) else 1
     row[: copies * len(samples)] = np.tile(samples, copies)
 
 
 def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:
     """Fill a group's features from each clip's own samples; the frames that are missing are 0, before a fixed normalisation."""
-    features[:] = -spec.norm_mean / spec.norm_std if spec.normalize == "fixed" else 0.0
+    features[:] = 0.0
+    if spec.normalize == "fixed":
+        for block in {"mel", "stft"}.intersection(spec.features):
+            features[..., spec.parts()[block]] = -spec.norm_mean / spec.norm_std
     for i, clip in enumerate(group):
         if len(clip.samples):
             front.batch(clip.samples[None], features[i : i + 1, : spec.n_frames(len(clip.samples))])
@@ -133,4 +162,4 @@ def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEn
 def _ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:
     """A row of the ledger; a recording without a group is a group by itself."""
     where = {"clip": clip, "path": row.path, "label": row.label, "group": row.group or row.path, "split": row.split}
-    return {**where, "start_s": row.start_s, **info}
+    return {**where, "start_s": row.start_s, "channel": row.channel, **info}

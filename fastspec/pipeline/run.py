@@ -1,16 +1,11 @@
 """Whole runs: partitions fed to Dask through a window, committed as they end, resumed where they stopped."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import dask
 import numpy as np
 import soundfile
 
@@ -18,27 +13,29 @@ from fastspec.corpus import Manifest
 from fastspec.errors import FastspecError, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import GROUP_BYTES, FeatureBatch, compute_rows, group_clips
-from fastspec.spec import Recipe
-from fastspec.store import FeatureStore, Layout, StoreWriter, open_store
+from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
+from fastspec.pipeline.cutting import cut_clips
+from fastspec.pipeline.work import Progress, Tally, compute_each
+from fastspec.spec import Dtype, Recipe, check_dtype
+from fastspec.store import FeatureStore, Layout, StoreWriter, open_store, read_manifest
 from fastspec.store.files import remove_tree
 from fastspec.store.reading import is_finished, is_store
 from fastspec.store.writing import sweep_finished
 
-# Tasks that Dask sees at once, for each worker: enough that waiting for the last of a window costs nothing, few whatever the corpus.
-WINDOW = 16
 STREAM_CLIPS = 128
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run is. `clips` counts those of an earlier run that is resumed; `new_clips` and `audio_s` do not."""
+class Plan:
+    """What a run is about to write.
 
-    clips: int
-    total: int
-    new_clips: int
-    failed: int
-    audio_s: float
+    Attributes:
+        layout: of the store.
+        clips: a row for each clip of the store.
+    """
+
+    layout: Layout
+    clips: Manifest
 
 
 def featurize(
@@ -50,6 +47,8 @@ def featurize(
     memory_bytes: int = 1 << 30,
     resume: bool = False,
     overwrite: bool = False,
+    dtype: Dtype = "float32",
+    plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FeatureStore:
     """Compute the features of every clip of a manifest into a store.
@@ -65,18 +64,21 @@ def featurize(
         memory_bytes: for what is in flight; it decides how many workers run at once, never what they write.
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
-        on_progress: called after each group of clips, from the worker's thread.
+        dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
+        plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
+        on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
 
     Raises:
         StoreError: the output exists, or cannot be resumed.
-        SpecError: the recipe cannot be computed.
+        SpecError: the recipe cannot be computed, or not be stored in that dtype.
         CorpusError: no recording can be decoded, so there is no clip length.
         FastspecError: the memory is too little for one worker.
     """
     output = Path(output)
     check_output(output, resume=resume, overwrite=overwrite)
     front = FrontEnd(recipe)
-    layout = plan_layout(manifest, recipe, output=output if resume else None, workers=workers)
+    plan = plan or plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=on_progress)
+    layout, clips = plan.layout, plan.clips
     workers = _workers_within(memory_bytes, layout, workers)
     if is_store(output) and not resume:
         remove_tree(output)
@@ -86,37 +88,62 @@ def featurize(
             sweep_finished(output)
             return open_store(output)
     else:
-        writer = StoreWriter.create(output, layout, manifest=manifest.table)
-    tally = _Tally(writer.clips_done(), layout, on_progress)
-    work = partial(_write_partition, writer=writer, manifest=manifest, front=front, tally=tally)
-    for _ in _compute(work, writer.pending(), workers=workers, tally=tally):
+        writer = StoreWriter.create(output, layout, manifest=clips.table)
+    tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+    work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally)
+    for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
         pass
     return writer.finish()
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
-    """Features of every clip of a manifest, in its order, a batch at a time; memory does not grow with the manifest.
+    """Features of every clip of a manifest, in its order, a batch at a time; memory does not grow with its recordings.
 
     Raises:
         SpecError: the recipe has no clip length, or cannot be computed.
     """
     front, step = FrontEnd(recipe), min(STREAM_CLIPS, 4 * group_clips(recipe))
-    layout = Layout(recipe=recipe, manifest_digest="", n_clips=len(manifest), versions={})
-    tally = _Tally(0, layout, None)
+    clips = cut_clips(manifest, recipe, workers=workers)
+    tally = Tally("features", len(clips))
 
     def work(start: int) -> FeatureBatch:
-        rows = manifest.rows(start, start + step)
-        return compute_rows(rows, start, recordings=manifest.recordings, recipe=recipe, front=front, on_group=tally.add)
+        rows = clips.rows(start, start + step)
+        loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
+        return compute_rows(rows, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add)
 
-    yield from _compute(work, range(0, len(manifest), step), workers=workers, tally=tally, window=2)
+    yield from compute_each(work, range(0, len(clips), step), workers=workers, tally=tally, window=2)
 
 
-def plan_layout(manifest: Manifest, recipe: Recipe, *, output: Path | None = None, workers: int = 2) -> Layout:
-    """The store that a run would write. A recipe without a clip length takes that of the store at `output`, or one for this corpus."""
+def plan_run(
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    output: Path | None = None,
+    workers: int = 2,
+    dtype: Dtype = "float32",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Plan:
+    """The clips of a manifest and the store that a run would write.
+
+    A recipe without a clip length is given one for this corpus, and recordings are measured where the recipe's clips depend on how long
+    they are. A store at `output` knows both already: it is asked instead.
+
+    Raises:
+        SpecError: the recipe cannot be computed.
+        StoreError: the store at `output` is of another recipe, manifest or version of what computes it.
+    """
+    FrontEnd(recipe)  # refuses what cannot be computed before anything is decoded
+    check_dtype(recipe.spec, dtype)
+    known = Layout.read(output) if output and is_store(output) else None
     if recipe.clip.clip_s is None:
-        known = Layout.read(output).recipe.clip.clip_s if output and is_store(output) else None
-        recipe = recipe.replace(clip_s=known or choose_clip_length(manifest, workers=workers))
-    return Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions())
+        recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
+    layout = Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions(), dtype=dtype)
+    if known and output:
+        known.check_same(layout, output)
+        return Plan(known, replace(manifest, table=read_manifest(output)))
+    clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
+    layout = replace(layout, n_clips=len(clips))
+    return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
 
 
 def current_versions() -> dict[str, str]:
@@ -147,74 +174,24 @@ def check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
     raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give --resume to go on, or --overwrite")
 
 
-class Stopped(Exception):
-    """The run was interrupted; a worker ends where it is."""
-
-
-class _Tally:
-    """Progress that workers share; also where they hear that the run is over."""
-
-    def __init__(self, done: int, layout: Layout, on_progress: Callable[[Progress], None] | None) -> None:
-        self._done, self._total = done, layout.n_clips
-        self._clip_s = layout.recipe.clip.clip_s or 0.0
-        self._new = self._failed = 0
-        self._on_progress = on_progress
-        self._lock = threading.Lock()
-        self.stop = threading.Event()
-
-    def add(self, clips: int, failed: int) -> None:
-        if self.stop.is_set():
-            raise Stopped
-        with self._lock:
-            self._new += clips
-            self._failed += failed
-            if self._on_progress:
-                audio_s = self._clip_s * (self._new - self._failed)
-                self._on_progress(Progress(self._done + self._new, self._total, self._new, self._failed, audio_s))
-
-
-def _write_partition(partition: int, *, writer: StoreWriter, manifest: Manifest, front: FrontEnd, tally: _Tally) -> None:
-    """Compute a partition chunk by chunk, then commit it."""
-    hashes, rows, valid = [], [], []
-    for _, start, stop in writer.layout.chunks(partition):
-        batch = compute_rows(
-            manifest.rows(start, stop),
-            start,
-            recordings=manifest.recordings,
-            recipe=writer.layout.recipe,
-            front=front,
-            on_group=tally.add,
-        )
+def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally) -> None:
+    """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
+    recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
+    rows = clips.rows(chunks[0][0], chunks[-1][1])
+    loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
+    hashes, ledger, valid = [], [], []
+    for start, stop in chunks:
+        of_chunk = rows[start - chunks[0][0] : stop - chunks[0][0]]
+        batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=writer.layout.dtype)
         hashes.append(writer.write_chunk(start, batch.features))
-        rows += batch.rows
+        ledger += batch.rows
         valid.append(batch.valid_frames)
-    writer.commit(partition, hashes=hashes, rows=rows, valid_frames=np.concatenate(valid))
-
-
-def _compute(work: Callable[[int], Any], items: Sequence[int], *, workers: int, tally: _Tally, window: int = WINDOW) -> Iterator[Any]:
-    """`work` of each item, in order, through Dask: a window of tasks at a time."""
-    with _scheduler(workers, tally) as options:
-        for first in range(0, len(items), window * max(1, workers)):
-            tasks = [dask.delayed(work, pure=False)(item) for item in items[first : first + window * max(1, workers)]]
-            yield from dask.compute(*tasks, **options)
-
-
-@contextmanager
-def _scheduler(workers: int, tally: _Tally) -> Iterator[dict[str, Any]]:
-    """Dask's options; however the block is left, no worker is still at work afterwards."""
-    if not workers:
-        yield {"scheduler": "synchronous"}
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="fastspec") as pool:
-        try:
-            yield {"scheduler": "threads", "pool": pool}
-        finally:
-            tally.stop.set()
+    writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid))
 
 
 def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for decoding it."""
-    each = layout.chunk_clips * layout.clip_bytes + 3 * min(GROUP_BYTES, 4 * layout.recipe.n_samples * group_clips(layout.recipe))
+    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it."""
+    each = layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
     if memory_bytes < each:
         raise FastspecError(
             f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastspec.report.tables import failures_table as failures_table
     from fastspec.report.tables import leaderboard_table as leaderboard_table
     from fastspec.report.tables import ledger_table as ledger_table
+    from fastspec.report.tables import parity_table as parity_table
     from fastspec.report.tables import scores_table as scores_table
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "failures_table": "tables",
     "leaderboard_table": "tables",
     "ledger_table": "tables",
+    "parity_table": "tables",
     "plot_confusion": "confusion",
     "plot_spectrogram": "spectrogram",
     "save_picture": "picture",
@@ -30,7 +32,7 @@ _HOMES = {
 }
 
 __all__ = ["ReportError", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["plot_confusion", "plot_spectrogram", "save_picture", "scores_table"]
+__all__ += ["parity_table", "plot_confusion", "plot_spectrogram", "save_picture", "scores_table"]
 
 
 class ReportError(FastspecError):

@@ -18,6 +18,8 @@ Row = Mapping[str, Any]
 _METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "macro_f1": "macro F1", "log_loss": "log-loss"}
 _USABLE = ("ok", "silent")
 _WIDTH = 80
+_PARITY_CAPTION = """differs: our largest difference from the reference, at this frame and band
+its own: the reference's largest difference from float64"""
 
 
 def leaderboard_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
@@ -126,6 +128,32 @@ def failures_table(rows: "polars.DataFrame | Iterable[Row]", *, title: str | Non
     return table
 
 
+def parity_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
+    """One row a preset: our largest difference from its reference and where, what is allowed, and the reference's own from float64.
+
+    Args:
+        rows: fields of `references.Parity`.
+        title: above the table.
+    """
+    table = _table(title, **{"preset, reference": "left"})
+    for heading in ("differs", "allowed", "its own", "unit", "where", ""):
+        table.add_column(heading, justify="left" if heading in ("unit", "where") else "right", no_wrap=True)
+    for row in rows:
+        name = Text(row["preset"], "bold").append(f"\n{_reference(row)}", "not bold dim")
+        numbers = (power_of_ten(row[field]) for field in ("error", "tolerance", "reference_error"))
+        where = f"{row['signal']} {row['frame']}, {row['band']}"
+        table.add_row(name, *numbers, row["unit"], where, Text("ok", "green") if row["passed"] else Text("MISS", "bold red"))
+    table.caption_justify, table.caption = "left", Text(_PARITY_CAPTION, "dim")
+    return table
+
+
+def _reference(row: Row) -> str:
+    name = f"{row['reference']} {row['version']}"
+    if row["live"]:
+        return name
+    return f"golden vectors of {name}; {row['missing']}"
+
+
 def _table(title: str | None, **columns: Any) -> Table:
     """An open table with a line below its headings; `columns` maps headings to their alignment."""
     heading = None if title is None else Text(title, "bold")
@@ -159,6 +187,16 @@ def _number(value: float | None) -> str:
     if value < 0.9995:
         return f"{value:.3f}".removeprefix("0")
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
+
+
+def power_of_ten(value: float) -> str:
+    """Two digits and the exponent.
+
+    >>> power_of_ten(0.000123), power_of_ten(0.0)
+    ('1.2e-4', '0')
+    """
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits}e{int(exponent)}" if value and exponent else digits.removesuffix(".0")
 
 
 def _length(row: Row) -> str:

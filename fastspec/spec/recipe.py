@@ -9,41 +9,87 @@ from typing import Any, Literal, Self
 
 from fastspec.errors import SpecError, choices
 from fastspec.spec.feature import FeatureSpec
-from fastspec.spec.fields import ARTICLES, check_names, check_types, field_kinds, field_names
+from fastspec.spec.fields import ARTICLES, check_names, check_types, field_kinds, field_names, is_list
 
-Channel = Literal["mean", "left", "right", "loudest"]
+Channel = Literal["mean", "left", "right", "loudest", "each"]
 Resample = Literal["QQ", "LQ", "MQ", "HQ", "VHQ"]
-Pad = Literal["zeros", "repeat", "frames"]
+Last = Literal["pad", "drop", "shift"]
+Crop = Literal["start", "center", "end"]
+Pad = Literal["zeros", "edge", "reflect", "wrap", "repeat", "frames"]
+
+LONGEST_S = 86_400
+SHORTEST_HOP_S = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipPolicy:
-    """How a recording becomes a waveform of fixed length.
+    """How a recording becomes waveforms of fixed length: one, or with a `hop_s` as many windows as it takes.
 
     A clip is the source samples `[round(start_s * sr), + round(clip_s * sr))`, mixed to one channel, resampled alone in one shot, then
-    cut or padded to `round(clip_s * sample_rate)` samples.
+    cut or padded to `round(clip_s * sample_rate)` samples. Window k of a recording starts at `k * hop_s`; the windows that fit are
+    followed by one more where the next would reach beyond the recording's end, unless the last that fits ends there.
 
     Attributes:
         clip_s: length in seconds; None lets `featurize` choose one from the corpus and freeze it in the store.
-        channel: mean of all channels, the first, the second (the first of a mono recording), or the one with most energy.
+        hop_s: from the start of one window to that of the next, in seconds; None for one clip a recording.
+        last: the window that does not fit is padded ("pad"), left out ("drop"), or moved back until it ends with the recording
+            ("shift"). A recording shorter than one window gives one: padded, or too short when "drop".
+        crop: which stretch of a longer recording is the clip: from its "start", in its "center", or up to its "end". Without a `hop_s`.
+        pad: what follows a clip that is shorter than `clip_s`: "zeros"; its last sample ("edge"); the clip mirrored without its outermost
+            samples ("reflect") or from its start again ("wrap"), over and over until it is full; whole repetitions while they fit, then
+            zeros ("repeat"); or nothing, and the frames that are missing are 0 ("frames"): before a "fixed" normalisation, which then
+            applies to them too, and after a "per_band" one, which leaves them out of its statistics.
+        min_s: clips with less audio are too short and have no features; a padded last window with less is not made.
+        channel: mean of all channels, the first, the second (the first of a mono recording), the one with most energy in the clip, or a
+            clip of "each".
         resample: quality of soxr, from "QQ" (quick) to "VHQ" (very high).
-        pad: what follows a recording shorter than the clip: "zeros"; whole repetitions of it while they fit, then zeros ("repeat"); or
-            nothing, and the frames that are missing are 0 ("frames"): before a "fixed" normalisation, which then applies to them too,
-            and after a "per_band" one, which leaves them out of its statistics.
 
     Raises:
-        SpecError: a setting out of range.
+        SpecError: a setting out of range, or two that exclude each other.
+
+    >>> ClipPolicy(clip_s=3.0, hop_s=1.5, last="shift").needs_lengths
+    True
+    >>> ClipPolicy(hop_s=1.5)
+    Traceback (most recent call last):
+    fastspec.errors.SpecError: hop_s is 1.5 without clip_s; give the length of a window too, as in clip_s 3.0
     """
 
     clip_s: float | None = None
+    hop_s: float | None = None
+    last: Last = "pad"
+    crop: Crop = "start"
+    pad: Pad = "zeros"
+    min_s: float = 0.0
     channel: Channel = "mean"
     resample: Resample = "HQ"
-    pad: Pad = "zeros"
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.clip_s is not None and not 0 < self.clip_s <= 86400:
-            raise SpecError(f"clip_s is {self.clip_s}; give a length in seconds, above 0 and at most 86400 (one day)")
+        if self.clip_s is not None and not 0 < self.clip_s <= LONGEST_S:
+            raise SpecError(f"clip_s is {self.clip_s}; give a length in seconds, above 0 and at most {LONGEST_S} (one day)")
+        if not 0 <= self.min_s <= (self.clip_s or LONGEST_S):
+            raise SpecError(f"min_s is {self.min_s}; give 0 or more seconds, and at most the clip's length")
+        if self.hop_s is not None:
+            self._check_windows(self.hop_s)
+
+    def _check_windows(self, hop_s: float) -> None:
+        if not SHORTEST_HOP_S <= hop_s <= LONGEST_S:
+            raise SpecError(f"hop_s is {hop_s}; give {SHORTEST_HOP_S} to {LONGEST_S} seconds, or None for one clip a recording")
+        if self.clip_s is None:
+            raise SpecError(f"hop_s is {hop_s} without clip_s; give the length of a window too, as in clip_s 3.0")
+        if self.crop != "start":
+            raise SpecError(f"crop is {self.crop!r} with hop_s {hop_s}; windows take the whole recording: give hop_s None, or crop 'start'")
+
+    @property
+    def needs_lengths(self) -> bool:
+        """Whether it takes a recording's length or channels to know its clips."""
+        return self.hop_s is not None or self.crop != "start" or self.channel == "each"
+
+    @property
+    def shortest_s(self) -> float:
+        """The least audio that a clip may hold, in seconds; windows of which the last is dropped are whole."""
+        whole = self.clip_s if self.hop_s is not None and self.last == "drop" else None
+        return whole or self.min_s
 
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields changed, validated anew."""
@@ -106,7 +152,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain values under "spec" and "clip"."""
-        return {"spec": asdict(self.spec), "clip": asdict(self.clip)}
+        spec = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self.spec).items()}
+        return {"spec": spec, "clip": asdict(self.clip)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -155,14 +202,16 @@ class Recipe:
 
 
 def parse_field(name: str, text: str) -> Any:
-    """The value that `--set name=text` means: the field's type decides how the text is read, and "none" is None where that is allowed.
+    """The value that `--set name=text` means: the field's type decides how the text is read, "none" is None where that is allowed.
 
-    >>> parse_field("n_mels", "64"), parse_field("fmax", "none"), parse_field("center", "false")
-    (64, None, False)
+    >>> parse_field("n_mels", "64"), parse_field("fmax", "none"), parse_field("center", "false"), parse_field("features", "mel, rms")
+    (64, None, False, ('mel', 'rms'))
     """
     annotations = {f.name: f.type for cls in (FeatureSpec, ClipPolicy) for f in fields(cls)}
     if name not in annotations:
         raise SpecError(f"unknown field {name!r}; {choices(name, annotations)}")
+    if is_list(annotations[name]):
+        return tuple(word.strip() for word in text.split(","))
     kinds = field_kinds(annotations[name])
     if type(None) in kinds and text.lower() == "none":
         return None

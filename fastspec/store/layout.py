@@ -1,13 +1,16 @@
 """What a run was asked for: all that decides a store's bytes, and how they are cut into chunks and partitions."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from fastspec.errors import StoreError
-from fastspec.spec import Recipe
+from fastspec.spec import Dtype, Recipe, check_dtype
 
 FORMAT = 1
 CHUNK_BYTES = 16 << 20
@@ -21,15 +24,19 @@ class Layout:
 
     Attributes:
         recipe: with its clip length set.
-        manifest_digest: of the rows that are read.
-        n_clips: how many.
+        manifest_digest: of what was to be read, before it was cut into clips.
+        n_clips: how many clips it gave.
         versions: of everything whose change could change a value.
+        dtype: that the features are kept in.
+        joined: partitions that only go on with the recording of the one before (`find_joined`) and are done with it.
     """
 
     recipe: Recipe
     manifest_digest: str
     n_clips: int
     versions: dict[str, str]
+    dtype: Dtype = "float32"
+    joined: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -40,7 +47,7 @@ class Layout:
     def clip_bytes(self) -> int:
         """Bytes of one clip's features."""
         frames, bands = self.recipe.shape
-        return 4 * frames * bands
+        return np.dtype(self.dtype).itemsize * frames * bands
 
     @property
     def total_bytes(self) -> int:
@@ -49,7 +56,7 @@ class Layout:
 
     @property
     def chunk_clips(self) -> int:
-        """Clips in a chunk: the power of two that makes it 8 to 16 MiB, by the recipe alone."""
+        """Clips in a chunk: the power of two that makes it 8 to 16 MiB, by the recipe and the dtype alone."""
         fitting = max(1, CHUNK_BYTES // self.clip_bytes)
         return 1 << (fitting.bit_length() - 1)
 
@@ -64,14 +71,40 @@ class Layout:
         return min(MAX_PARTITION_CHUNKS, max(1, self.n_chunks // PARTITIONS))
 
     @property
+    def partition_clips(self) -> int:
+        """Clips in a partition, before some are joined."""
+        return self.partition_chunks * self.chunk_clips
+
+    @property
     def n_partitions(self) -> int:
         """How many partitions the run is cut into."""
-        return -(-self.n_chunks // self.partition_chunks)
+        return len(self._first_chunks) - 1
+
+    @cached_property
+    def _first_chunks(self) -> list[int]:
+        """The first chunk of each partition, then the number of chunks."""
+        joined = frozenset(self.joined)
+        apart = [p for p in range(-(-self.n_chunks // self.partition_chunks)) if p not in joined]
+        return [*(p * self.partition_chunks for p in apart), self.n_chunks]
+
+    def find_joined(self, paths: Sequence[str]) -> tuple[int, ...]:
+        """What `joined` should be for clips of these recordings, in order.
+
+        A partition decodes its recordings from their start. One in the middle of a recording that also fills the partition before it
+        would decode most of that again; a recording is therefore decoded twice at most.
+        """
+        joined, begin = [], 0
+        for clip, path in enumerate(paths):
+            if path != paths[begin]:
+                begin = clip
+            partition, within = divmod(clip, self.partition_clips)
+            if partition and not within and begin <= clip - self.partition_clips:
+                joined.append(partition)
+        return tuple(joined)
 
     def chunks(self, partition: int) -> Iterator[tuple[int, int, int]]:
         """Each chunk of a partition: its number, first clip and the clip after its last."""
-        first = partition * self.partition_chunks
-        for chunk in range(first, min(first + self.partition_chunks, self.n_chunks)):
+        for chunk in range(self._first_chunks[partition], self._first_chunks[partition + 1]):
             yield chunk, chunk * self.chunk_clips, min((chunk + 1) * self.chunk_clips, self.n_clips)
 
     def to_json(self) -> str:
@@ -90,8 +123,14 @@ class Layout:
             if data["format"] > FORMAT:
                 raise StoreError(f"{store} has the store format {data['format']}; this fastspec reads up to {FORMAT}, upgrade it")
             recipe = Recipe.from_dict(data["recipe"])
+            check_dtype(recipe.spec, data["dtype"])
             return cls(
-                recipe=recipe, manifest_digest=data["manifest_digest"], n_clips=int(data["n_clips"]), versions=dict(data["versions"])
+                recipe=recipe,
+                manifest_digest=data["manifest_digest"],
+                n_clips=int(data["n_clips"]),
+                versions=dict(data["versions"]),
+                dtype=data["dtype"],
+                joined=tuple(data.get("joined", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{store} has no readable fastspec.json ({type(error).__name__}); it is no store or it is damaged") from None
@@ -103,10 +142,12 @@ class Layout:
             StoreError: what differs, with both values.
         """
         differences = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        if self.dtype != other.dtype:
+            differences.append(f"dtype is {self.dtype} there and {other.dtype} here")
         if self.manifest_digest != other.manifest_digest:
             differences.append(
-                f"the manifest there has {self.n_clips} clips and the digest {self.manifest_digest[:12]}, "
-                f"here {other.n_clips} and {other.manifest_digest[:12]}"
+                f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "
+                f"here it has the digest {other.manifest_digest[:12]}"
             )
         names = sorted(self.versions.keys() | other.versions.keys())
         changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]

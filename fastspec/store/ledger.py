@@ -13,6 +13,7 @@ SCHEMA = {
     "group": pl.String,
     "split": pl.String,
     "start_s": pl.Float64,
+    "channel": pl.Int64,
     "status": pl.String,
     "reason": pl.String,
     "header_frames": pl.Int64,

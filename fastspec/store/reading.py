@@ -23,6 +23,7 @@ class FeatureStore:
         recipe: that its features were made by.
         manifest_digest: of the rows that were read.
         versions: of what computed it.
+        dtype: of the features.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
@@ -30,6 +31,7 @@ class FeatureStore:
         self.recipe: Recipe = layout.recipe
         self.manifest_digest = layout.manifest_digest
         self.versions = layout.versions
+        self.dtype = layout.dtype
         self._layout = layout
 
     def __len__(self) -> int:
@@ -42,7 +44,7 @@ class FeatureStore:
 
     @cached_property
     def features(self) -> zarr.Array[Any]:
-        """`(clips, frames, bands)` float32, read from disk where it is indexed; NaN where a clip failed."""
+        """`(clips, frames, bands)` float32 or float16, read from disk where it is indexed; NaN where a clip failed."""
         return zarr.open_array(self.path / "features", mode="r")
 
     @cached_property
@@ -65,6 +67,11 @@ class FeatureStore:
         counts = self.ledger["status"].value_counts().sort(["count", "status"], descending=[True, False])
         return dict(counts.rows())
 
+    def remark_counts(self) -> dict[str, int]:
+        """Clips that have features by the remark on them (silent, a channel dead, two in antiphase), most frequent first."""
+        remarked = self.ledger.filter(pl.col("status").is_in(["ok", "silent"]) & pl.col("reason").is_not_null())
+        return dict(remarked["reason"].value_counts().sort(["count", "reason"], descending=[True, False]).rows())
+
 
 def is_finished(path: Path) -> bool:
     """Whether the store at `path` is whole."""
@@ -74,6 +81,18 @@ def is_finished(path: Path) -> bool:
 def is_store(path: Path) -> bool:
     """Whether there is a store at `path`, finished or not."""
     return (path / "fastspec.json").is_file()
+
+
+def read_manifest(path: Path) -> pl.DataFrame:
+    """The clips of the store at `path`, finished or not: a manifest's table, one row a clip.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        return pl.read_parquet(path / "manifest.parquet")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
 
 
 def chunk_hashes(path: Path) -> list[str]:

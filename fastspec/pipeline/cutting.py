@@ -1,0 +1,87 @@
+"""From a manifest's recordings to its clips: how long each recording is, then where its clips begin."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fastspec.audio import AudioError, Cuts, Extent, cut_stretch, measure_extent
+from fastspec.corpus import ClipRow, Manifest, RecordingError
+from fastspec.pipeline.compute import Recordings
+from fastspec.pipeline.work import Progress, Tally, compute_each
+from fastspec.spec import Recipe
+
+# Short recordings are measured in less time than Dask needs for a task; of long ones each worker wants several tasks.
+MEASURED_TOGETHER = 32
+TASKS_EACH = 8
+_ROWS = 65_536
+
+
+def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progress: Callable[[Progress], None] | None = None) -> Manifest:
+    """The manifest with one row a clip: windows, crops and single channels as the recipe's clip policy wants them.
+
+    Where that needs lengths, each recording is decoded once to its end, in memory that does not grow with it: headers are not trusted.
+    Each row gives at least one clip, so that the ledger accounts for all; a recording that cannot be opened keeps its row.
+
+    Returns:
+        a manifest with the same recordings and, where the policy is "each", a column `channel` (Int64, from 0).
+    """
+    policy = recipe.clip
+    if not policy.needs_lengths:
+        return manifest
+    paths = manifest.table["path"].unique(maintain_order=True).to_list()
+    extents = dict(zip(paths, _measure_all(paths, manifest.recordings, workers=workers, on_progress=on_progress), strict=True))
+    cuts: list[Cuts] = []
+    channels: list[int] = []
+    for first in range(0, len(manifest), _ROWS):
+        for row in manifest.rows(first, first + _ROWS):
+            extent = extents[row.path]
+            cuts.append(_keep(row) if extent is None else cut_stretch(row.start_s, row.duration_s, extent, policy))
+            channels.append(extent.channels if extent and policy.channel == "each" else 0)
+    table = _expand(manifest.table, cuts, np.array(channels), each=policy.channel == "each")
+    return Manifest(table, manifest.source, manifest.recordings, manifest.ignored)
+
+
+def _keep(row: ClipRow) -> Cuts:
+    duration_s = np.nan if row.duration_s is None else row.duration_s
+    return Cuts(np.array([row.start_s]), np.array([duration_s]))
+
+
+def _expand(table: pl.DataFrame, cuts: Sequence[Cuts], channels: NDArray[np.int64], *, each: bool) -> pl.DataFrame:
+    """A row for each clip of each row, and for each of its channels in turn; 0 channels are a row that names none."""
+    start_s, duration_s = (np.concatenate(column) for column in zip(*cuts, strict=True))
+    rows = np.repeat(np.arange(len(cuts)), [len(cut.start_s) for cut in cuts])
+    copies = np.maximum(1, channels[rows])
+    clips = np.repeat(np.arange(len(rows)), copies)
+    expanded = table[rows[clips]].with_columns(
+        pl.Series("start_s", start_s[clips]), pl.Series("duration_s", duration_s[clips]).fill_nan(None)
+    )
+    if not each:
+        return expanded
+    within = np.arange(len(clips)) - np.repeat(np.cumsum(copies) - copies, copies)
+    known = channels[rows[clips]] > 0
+    return expanded.with_columns(pl.Series("channel", np.where(known, within, np.nan)).fill_nan(None).cast(pl.Int64))
+
+
+def _measure_all(
+    paths: Sequence[str], recordings: Recordings, *, workers: int, on_progress: Callable[[Progress], None] | None
+) -> list[Extent | None]:
+    tally = Tally("lengths", len(paths), on_progress=on_progress)
+    together = max(1, min(MEASURED_TOGETHER, len(paths) // (TASKS_EACH * max(1, workers))))
+
+    def measure_some(start: int) -> list[Extent | None]:
+        return [_measure(recordings, path, tally) for path in paths[start : start + together]]
+
+    parts = compute_each(measure_some, range(0, len(paths), together), workers=workers, tally=tally)
+    return [extent for part in parts for extent in part]
+
+
+def _measure(recordings: Recordings, path: str, tally: Tally) -> Extent | None:
+    """What a recording decodes to; None where it cannot be opened."""
+    try:
+        extent = measure_extent(recordings.open(path), on_block=tally.check)
+    except (RecordingError, AudioError):
+        extent = None
+    tally.add(1, int(extent is None))
+    return extent
