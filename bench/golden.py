@@ -36,7 +36,7 @@ def write_golden(names: Sequence[str] = (), folder: Path = FOLDER) -> Iterator[P
 
 
 def _golden_arrays(name: str) -> dict[str, np.ndarray]:
-    naive, signals = _from_tests("naive"), _from_tests("signals")
+    naive, signals = _from_tests("naive_descriptors"), _from_tests("signals")
     spec, peer = preset(name).spec, reference(name)
     compute = peer.transform(spec)
     about: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Windows and mel banks: float64 mathematics in, float32 tables out, banks banded.
+"""Windows, mel and chroma banks, cosine transforms: float64 mathematics, banks of bands as float32 tables.
 
 A band of a filter bank is zero outside a short run of bins, so a bank is kept as the first bin, the width and the weights of each
 band; the kernel multiplies nothing else.
@@ -23,6 +23,7 @@ _SLANEY_HZ_PER_MEL = 200 / 3
 _SLANEY_BREAK_HZ = 1000.0
 _SLANEY_BREAK_MEL = _SLANEY_BREAK_HZ / _SLANEY_HZ_PER_MEL
 _SLANEY_LOG_STEP = np.log(6.4) / 27
+_A0_HZ = 440 / 16
 
 
 class BandedBank(NamedTuple):
@@ -117,7 +118,7 @@ def mel_matrix(spec: FeatureSpec) -> Float64:
 
 
 def bank(spec: FeatureSpec) -> BandedBank:
-    """The spec's filter bank, banded.
+    """The filter bank of a spec of one block, "mel" or "stft", banded.
 
     Raises:
         SpecError: a mel band so narrow that no bin of the transform falls into it.
@@ -126,7 +127,7 @@ def bank(spec: FeatureSpec) -> BandedBank:
     >>> int(bank(preset("librosa").spec).width.max())
     53
     """
-    if spec.features == "stft":
+    if spec.features == ("stft",):
         bins = np.arange(spec.n_fft // 2 + 1)
         return BandedBank(bins, np.ones_like(bins), bins, np.ones(len(bins), np.float32))
     matrix = mel_matrix(spec)
@@ -146,3 +147,57 @@ def banded(matrix: Float64) -> BandedBank:
     width = np.where(occupied.any(axis=1), matrix.shape[1] - np.argmax(occupied[:, ::-1], axis=1) - first, 0)
     weights = np.concatenate([row[f : f + w] for row, f, w in zip(matrix, first, width, strict=True)])
     return BandedBank(first, width, np.cumsum(width) - width, weights.astype(np.float32))
+
+
+def cepstral_matrix(spec: FeatureSpec) -> Float64:
+    """`(n_mfcc, n_mels)` float64: the first rows of the orthonormal DCT-II, each times its lifter.
+
+    Row k is sqrt(2 / n) cos(pi k (m + 1/2) / n), with 1 / n in place of 2 / n for k = 0.
+
+    >>> cepstral_matrix(FeatureSpec(n_mfcc=2, n_mels=4)).round(3).tolist()
+    [[0.5, 0.5, 0.5, 0.5], [0.653, 0.271, -0.271, -0.653]]
+    """
+    k, m = np.arange(spec.n_mfcc)[:, None], np.arange(spec.n_mels)
+    matrix = np.sqrt(np.where(k == 0, 1, 2) / spec.n_mels) * np.cos(np.pi * k * (m + 0.5) / spec.n_mels)
+    if spec.lifter:
+        i = k + 1 if spec.lifter_shape == "librosa" else k
+        matrix *= 1 + spec.lifter / 2 * np.sin(np.pi * i / spec.lifter)
+    return matrix
+
+
+def chroma_matrix(spec: FeatureSpec, tuning: float) -> Float64:
+    """`(n_chroma, bins)` float64: how much of each bin's power belongs to each pitch class, from C.
+
+    A bin's Gaussian bump is as wide as the bin, at least one class; bins count by a Gaussian of 2 octaves around the fifth octave above
+    A0 (librosa 0.11 `filters.chroma`, after D. Ellis). The bump of 0 Hz stands 1.5 octaves below that of bin 1.
+    """
+    n = spec.n_chroma
+    hz = np.arange(1, spec.n_fft) * (spec.sample_rate / spec.n_fft)
+    places = n * np.log2(hz / (_A0_HZ * 2 ** (tuning / n)))
+    places = np.concatenate([places[:1] - 1.5 * n, places])
+    widths = np.append(np.maximum(np.diff(places), 1), 1)
+    half = np.round(n / 2)
+    distance = (places - np.arange(n)[:, None] + half) % n - half
+    bumps = np.exp(-0.5 * (2 * distance / widths) ** 2)
+    bumps /= np.sqrt(np.sum(bumps**2, axis=0))
+    bumps *= np.exp(-0.5 * ((places / n - 5) / 2) ** 2)
+    return np.asarray(np.roll(bumps, -3 * (n // 12), axis=0)[:, : spec.n_fft // 2 + 1])
+
+
+def delta_weights(spec: FeatureSpec, order: int, width: int) -> Float64:
+    """What each frame around one counts for in its slope (order 1) or curvature (order 2) over `width` frames, float64; 0 of too few.
+
+    "savgol" is the derivative of that order of the polynomial of that degree that fits best, which is the same everywhere on it;
+    "kaldi" is the regression slope, convolved with itself for the second order (Kaldi, src/feat/feature-functions.cc).
+    """
+    if width <= order:
+        return np.zeros(width)
+    x = np.arange(width) - (width - 1) / 2
+    slope = x / np.sum(x**2)
+    if order == 1:
+        return np.asarray(slope)
+    if spec.delta_method == "kaldi":
+        return np.convolve(slope, slope)
+    # Twice the leading coefficient of the parabola: x^2 less its mean is orthogonal to lines.
+    bend = x**2 - np.mean(x**2)
+    return np.asarray(2 * bend / np.sum(bend**2))

@@ -2,15 +2,16 @@
 
 import math
 import threading
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastspec.audio import change_rate
+from fastspec.blocks import Blocks
 from fastspec.errors import SamplesError
 from fastspec.filters import bank, window
 from fastspec.kernels import fft
+from fastspec.kernels.arrays import aligned, frozen
 from fastspec.kernels.clipwise import normalize_bands
 from fastspec.kernels.extract import Plan, Scratch, extract, find_covered, scratch_sizes
 from fastspec.kernels.framing import condition_clips
@@ -19,7 +20,6 @@ from fastspec.presets import preset
 from fastspec.spec import FeatureSpec, Recipe
 
 Float32 = NDArray[np.float32]
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 # log_b(x) = log2(x) * scale, and 10 log10 for decibels.
 _LOG_SCALES = {"none": 1.0, "ln": math.log(2), "log10": math.log10(2), "db": 10 * math.log10(2)}
@@ -42,12 +42,18 @@ class FrontEnd:
 
     def __init__(self, spec: FeatureSpec | Recipe, *, lanes: int | None = None) -> None:
         self.spec = spec.spec if isinstance(spec, Recipe) else spec
-        self._plan = make_plan(self.spec, host_lanes() if lanes is None else make_lanes(lanes))
+        self._n_bands = self.spec.n_bands
         self._threads = threading.local()
+        self._blocks = None if self.spec.is_fused else Blocks(self.spec)
+        if self._blocks is None:
+            self._plan = make_plan(self.spec, host_lanes() if lanes is None else make_lanes(lanes))
+        else:
+            self._sources = {source: FrontEnd(source, lanes=lanes) for source in dict.fromkeys(self._blocks.sources.values())}
 
     def __repr__(self) -> str:
         s = self.spec
-        return f"FrontEnd({s.features}, {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {s.n_bands} bands, {s.log})"
+        names = " + ".join(s.parts())
+        return f"FrontEnd({names}, {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {s.n_bands} bands, {s.log})"
 
     def __call__(self, samples: ArrayLike) -> Float32:
         """Features of one clip: `(samples,)` float32 in any range, or int16 scaled by 1 / 32768, to `(frames, bands)` float32.
@@ -66,19 +72,25 @@ class FrontEnd:
         A clip's features are the same bits alone and in any batch. `out`, if given, is written and returned; it must be a
         C-contiguous float32 array of that shape.
         """
-        clips = self._condition(_as_float32(samples))
-        n_clips, n_samples = clips.shape
-        shape = (n_clips, *self.spec.shape(n_samples))
+        clips = _as_float32(samples)
+        shape = (len(clips), self.spec.n_frames(clips.shape[1]), self._n_bands)
         if out is None:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise SamplesError(f"out is {out.dtype} {out.shape}; give a C-contiguous float32 array of shape {shape}")
-        sizes = n_clips, n_samples, shape[1]
-        if not extract(_frozen(clips), *sizes, self._plan, self._scratch(), _NONE_COVERED, out.reshape(-1)):
-            self._extract_around_nonfinite(clips, sizes, out)
+        if self._blocks is None:
+            self._extract(self._condition(clips), out)
+        elif shape[1]:
+            for clip, rows in zip(clips, out, strict=True):
+                self._blocks.fill(clip, {spec: front(clip) for spec, front in self._sources.items()}, rows)
         if self.spec.normalize == "per_band":
             normalize_bands(out.reshape(-1), *shape, np.empty(2 * shape[2]))
         return out
+
+    def _extract(self, clips: Float32, out: Float32) -> None:
+        sizes = *clips.shape, out.shape[1]
+        if not extract(frozen(clips), *sizes, self._plan, self._scratch(), _NONE_COVERED, out.reshape(-1)):
+            self._extract_around_nonfinite(clips, sizes, out)
 
     def _condition(self, clips: Float32) -> Float32:
         """Clips after what is done to a whole clip before it is padded."""
@@ -87,7 +99,7 @@ class FrontEnd:
         if s.remove_dc != "clip" and not preemphasis:
             return clips
         conditioned = np.empty_like(clips)
-        condition_clips(_frozen(clips), *clips.shape, s.remove_dc == "clip", np.float32(preemphasis), conditioned.reshape(-1))
+        condition_clips(frozen(clips), *clips.shape, s.remove_dc == "clip", np.float32(preemphasis), conditioned.reshape(-1))
         return conditioned
 
     def _extract_around_nonfinite(self, clips: Float32, sizes: tuple[int, int, int], out: Float32) -> None:
@@ -95,16 +107,16 @@ class FrontEnd:
         finite = np.isfinite(clips)
         covered = np.zeros(sizes[0] * sizes[2], np.uint8)
         scratch = self._scratch()
-        find_covered(_frozen((~finite).astype(np.float32)), *sizes, self._plan, scratch.rows[: len(self._plan.window)], covered)
+        find_covered(frozen((~finite).astype(np.float32)), *sizes, self._plan, scratch.rows[: len(self._plan.window)], covered)
         covered.flags.writeable = False
         clean = np.where(finite, clips, np.float32(0))
-        extract(_frozen(clean), *sizes, self._plan, scratch, covered, out.reshape(-1))
+        extract(frozen(clean), *sizes, self._plan, scratch, covered, out.reshape(-1))
 
     def _scratch(self) -> Scratch:
         """This thread's scratch."""
         scratch = getattr(self._threads, "scratch", None)
         if scratch is None:
-            scratch = Scratch(*(_aligned(size) for size in scratch_sizes(self._plan)))
+            scratch = Scratch(*(aligned(size) for size in scratch_sizes(self._plan)))
             self._threads.scratch = scratch
         return scratch
 
@@ -157,16 +169,16 @@ def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
         conditioned=spec.remove_dc == "frame" or preemphasis > 0,
         frame_mean=spec.remove_dc == "frame",
         preemphasis=np.float32(preemphasis),
-        window=_frozen(shape.astype(np.float32)),
-        order=_frozen(fft.reversed_order(passes)),
-        passes=_frozen(np.array(passes, np.int64)),
-        factors=_frozen(fft.twiddles(passes)),
-        unpacking=_frozen(fft.unpacking_factors(spec.n_fft)),
+        window=frozen(shape.astype(np.float32)),
+        order=frozen(fft.reversed_order(passes)),
+        passes=frozen(np.array(passes, np.int64)),
+        factors=frozen(fft.twiddles(passes)),
+        unpacking=frozen(fft.unpacking_factors(spec.n_fft)),
         magnitude=spec.power == 1.0,
-        first=_frozen(filters.first),
-        width=_frozen(filters.width),
-        start=_frozen(filters.start),
-        weights=_frozen(filters.weights),
+        first=frozen(filters.first),
+        width=frozen(filters.width),
+        start=frozen(filters.start),
+        weights=frozen(filters.weights),
         logarithmic=spec.log != "none",
         add_floor=spec.log_floor_mode == "add",
         floor=np.float32(spec.log_floor),
@@ -193,18 +205,4 @@ def _as_float32(samples: ArrayLike) -> Float32:
     return np.ascontiguousarray(array)
 
 
-def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
-    """A flat read-only view: inputs of one type give kernels one signature."""
-    view = np.ascontiguousarray(array).reshape(-1).view()
-    view.flags.writeable = False
-    return view
-
-
-def _aligned(size: int, boundary: int = 64) -> Float32:
-    """Float32 zeros that start at a cache line, which NumPy does not promise."""
-    raw = np.zeros(size + boundary // 4, np.float32)
-    first = (-raw.ctypes.data % boundary) // 4
-    return raw[first : first + size]
-
-
-_NONE_COVERED = _frozen(np.zeros(0, np.uint8))
+_NONE_COVERED = frozen(np.zeros(0, np.uint8))

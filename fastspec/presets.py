@@ -201,6 +201,16 @@ PRESETS: dict[str, Recipe] = {
     ),
 }
 
+# Cepstra of three of them.
+PRESETS |= {
+    # librosa.feature.mfcc(y, sr=22050), librosa/feature/spectral.py
+    "librosa-mfcc": PRESETS["librosa"].replace(features="mfcc", n_mfcc=20),
+    # torchaudio.transforms.MFCC(), transforms/_transforms.py; log_mels=True is log="ln", log_floor=1e-6, log_floor_mode="add", top_db=None
+    "torchaudio-mfcc": PRESETS["torchaudio"].replace(features="mfcc", n_mfcc=40, log="db", log_floor=1e-10, top_db=80.0),
+    # Kaldi's compute-mfcc-feats without dither, src/feat/feature-mfcc.cc: 23 bands, coefficient 0 is the logarithm of the raw energy
+    "kaldi-mfcc": PRESETS["kaldi"].replace(features="mfcc", n_mels=23, n_mfcc=13, lifter=22.0, lifter_shape="kaldi", mfcc_energy=True),
+}
+
 
 def preset(name: str, **changes: Any) -> Recipe:
     """The recipe of a named front end, with fields of its spec or clip policy overridden.

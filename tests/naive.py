@@ -29,7 +29,7 @@ def triangle(f, corners, spec):
 def bank(spec):
     """(bands, bins)"""
     bins = spec.n_fft // 2 + 1
-    if spec.features == "stft":
+    if spec.features == ("stft",):
         return np.eye(bins)
     top = spec.sample_rate / 2 if spec.fmax is None else spec.fmax
     low, high = mel(spec.fmin, spec.mel_scale), mel(top, spec.mel_scale)

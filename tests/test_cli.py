@@ -107,6 +107,10 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "torchaudio",
         "--set",
         "n_mels=40",
+        "--set",
+        "log=db",
+        "--dtype",
+        "float16",
         "--clip",
         "2",
         "--channel",
@@ -126,7 +130,7 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
     assert len(options.pop("plan").clips) == 41
-    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False}
+    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False, "dtype": "float16"}
 
 
 @pytest.mark.parametrize(
@@ -259,6 +263,25 @@ def test_empty_folder__is_one_line(tmp_path):
 def test_table_without_path__is_one_line(tmp_path):
     (tmp_path / "t.csv").write_text("file,label\na.wav,a\n")
     answers(fastspec("featurize", tmp_path / "t.csv", "-o", tmp_path / "s.zarr"), 2, "no column 'path'", "file, label")
+
+
+def test_columns_and_missing_files_of_a_table__are_taken_and_told(sounds, tmp_path):
+    table = tmp_path / "clips.csv"
+    names = [f"{label}/{i // 4:02}-{i}.wav" for i, label in enumerate(["low", "high"] * 4)]
+    rows = "".join(f"{sounds / name},{name.split('/')[0]}\n" for name in names)
+    table.write_text(f"file,kind\n{rows}gone.wav,low\n")
+    flags = ("--column", "path=file", "--column", "label=kind", "--preset", "torchaudio", "--clip", "0.2", "--workers", "0")
+    result = fastspec("featurize", table, "-o", tmp_path / "s.zarr", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "1 rows whose file is missing: row 10 'gone.wav' does not exist" in result.stderr
+    assert "8 ok, 1 unreadable" in result.stdout
+    assert "2 classes" in result.stdout
+
+
+@pytest.mark.parametrize("flag", ["path", "path=", "=x", "label=a=", "where=x"])
+def test_column_that_cannot_be_meant__is_one_line(sounds, tmp_path, flag):
+    answers(fastspec("featurize", sounds, "-o", tmp_path / "s.zarr", "--column", flag), 2, "column")
+    assert not (tmp_path / "s.zarr").exists()
 
 
 def test_archive_that_escapes__is_one_line(tmp_path):

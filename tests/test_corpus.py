@@ -135,7 +135,7 @@ def test_folder_that_cannot_be_listed__is_refused_by_name(tmp_path, monkeypatch)
 )
 def test_what_is_no_corpus__is_refused_with_what_is_allowed(tmp_path, name, message):
     plant(tmp_path, "a.wav", "list.xlsx")
-    with pytest.raises(CorpusError, match=rf"{message}.* give a folder .* \.zip .* \.csv"):
+    with pytest.raises(CorpusError, match=rf"{message}.* give a folder .* \.zip .*\.csv"):
         read_corpus(tmp_path / name)
 
 

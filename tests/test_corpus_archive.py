@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastspec.corpus import RecordingError, archive, read_corpus
+from fastspec.corpus import RecordingError, members, read_corpus
 from fastspec.errors import CorpusError
 
 
@@ -73,15 +73,15 @@ def test_member_that_is_not_there__is_a_recording_error(corpus):
 
 def test_member_over_the_limit__is_refused_while_it_is_read(corpus, monkeypatch):
     manifest = read_corpus(corpus)
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 499)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 499)
     with pytest.raises(RecordingError, match="larger than 499 bytes"):
         manifest.open("fish/small/a.wav")
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 500)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 500)
     assert len(manifest.open("fish/small/a.wav")) == 500
 
 
 def test_member_that_is_a_decompression_bomb__is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MIN_BOMB_BYTES", 100_000)
+    monkeypatch.setattr(members, "MIN_BOMB_BYTES", 100_000)
     manifest = read_corpus(pack(tmp_path / "bomb.zip", {"a/bomb.wav": bytes(4_000_000), "a/small.wav": bytes(100_000)}))
     with pytest.raises(RecordingError, match=r"4000000 bytes packed into .* decompression bomb"):
         manifest.open("a/bomb.wav")
@@ -152,3 +152,27 @@ def test_zip_that_is_cut_off__is_refused(corpus, keep):
 def test_zip_without_audio__is_refused(tmp_path):
     with pytest.raises(CorpusError, match=r"no audio files \(1 others\)"):
         read_corpus(pack(tmp_path / "text.zip", {"a.txt": b""}))
+
+
+def test_zip_name_that_is_not_utf8__is_read_as_it_is_stored_and_opens(tmp_path):
+    file = pack(tmp_path / "old.zip", {"a/cafe.wav": b"cafe"}, zipfile.ZIP_STORED)
+    file.write_bytes(file.read_bytes().replace(b"cafe.wav", b"caf\x82.wav"))
+    manifest = read_corpus(file)
+    assert manifest.table["path"].to_list() == ["a/café.wav"]  # code page 437, as the zip format has it
+    assert manifest.open("a/café.wav") == b"cafe"
+
+
+def test_zip_within_a_zip__is_not_opened_and_named_when_there_is_nothing_else(tmp_path):
+    inner = pack(tmp_path / "inner.zip", {"a/x.wav": b""}).read_bytes()
+    with pytest.raises(CorpusError, match=r"archives within it, such as 'deep/inner.zip', are not opened"):
+        read_corpus(pack(tmp_path / "outer.zip", {"deep/inner.zip": inner}))
+
+
+def test_hundred_thousand_members__are_read_and_a_larger_crowd_is_refused(tmp_path, monkeypatch):
+    file = pack(tmp_path / "crowd.zip", {f"c{i % 7}/{i}.wav": b"" for i in range(100_000)}, zipfile.ZIP_STORED)
+    manifest = read_corpus(file)
+    assert (len(manifest), len(manifest.classes)) == (100_000, 7)
+    assert manifest.open("c0/98.wav") == b""
+    monkeypatch.setattr(members, "MAX_MEMBERS", 99_999)
+    with pytest.raises(CorpusError, match="more than 99,999 members"):
+        read_corpus(file)

@@ -145,6 +145,15 @@ def test_corpus_by_npm__is_unpacked(tools, tmp_path):
     assert (folder / "audio-lena/package/lena.wav").read_bytes() == b"RIFF"
 
 
+def test_corpus_by_pip__is_the_unpacked_source_distribution(tools, tmp_path, monkeypatch):
+    tarball = write_tarball(tmp_path / "ready.tar.gz", {"mutagen-1.48.1/tests/data/odd.mp3": b"ID3"})
+    tools(python=f'echo "$@" > "$LOG"; cp "{tarball}" mutagen-1.48.1.tar.gz')
+    monkeypatch.setattr(corpora.sys, "executable", str(tmp_path / "bin/python"))
+    folder = fetch("mutagen", cache=tmp_path / "cache")
+    assert (folder / "mutagen/mutagen-1.48.1/tests/data/odd.mp3").read_bytes() == b"ID3"
+    assert "download --no-deps --no-binary=:all:" in (tmp_path / "log").read_text()
+
+
 def test_npm_failure__is_told_in_npm_s_words(tools, tmp_path):
     tools(npm='echo "npm error code E404" >&2; echo "npm error 404 Not Found" >&2; exit 1')
     with pytest.raises(CorpusUnavailable, match="npm error code E404; npm error 404 Not Found"):

@@ -363,6 +363,16 @@ def test_ast_preset__pads_to_1024_frames_with_what_its_reference_pads_with(short
     np.testing.assert_allclose(ours[28:], padding, rtol=1e-6)
 
 
+def test_clip_padded_by_frames__is_normalised_padding_in_mel_bands_and_zero_in_other_blocks(short_clip):
+    manifest, samples = short_clip
+    recipe = preset("ast", features=("mfcc", "mel", "rms"), deltas=1)
+    ours, valid = features_of(manifest, recipe)
+    np.testing.assert_array_equal(ours[:28], FrontEnd(recipe)(samples))
+    filler = np.zeros(recipe.spec.n_bands, np.float32)
+    filler[recipe.spec.parts()["mel"]] = 4.2677393 / (2 * 4.5689974)
+    np.testing.assert_allclose(ours[valid:], np.tile(filler, (1024 - 28, 1)), rtol=1e-6)
+
+
 def test_clip_padded_by_repetition__comes_as_often_as_it_fits_and_then_zeros(short_clip):
     manifest, samples = short_clip
     recipe = preset("torchaudio", clip_s=1.0, pad="repeat")

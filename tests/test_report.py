@@ -80,6 +80,19 @@ def test_frames__lie_at_their_times():
         assert (bottom, top) == (-0.5, 39.5)
 
 
+def test_blocks__have_a_picture_each_with_an_axis_of_their_own():
+    recipe = RECIPE.replace(features=("mel", "stft", "mfcc", "chroma", "pcen", "centroid", "rms"), deltas=2)
+    features = noise(50, recipe.spec.n_bands)
+    _, *panels = spectrogram(features, recipe).axes[:8]
+    frequency = "frequency (kHz)"
+    labels = [frequency, frequency, "coefficient", "pitch class", frequency, "centroid (Hz)", "rms"]
+    assert [axes.get_ylabel() for axes in panels] == labels
+    assert [len(axes.images) for axes in panels] == [1, 1, 1, 1, 1, 0, 0]
+    assert [tick.get_text() for tick in panels[3].get_yticklabels()] == list("CDEFGAB")
+    np.testing.assert_array_equal(panels[6].lines[0].get_ydata(), features[:, recipe.spec.parts()["rms"].start])
+    assert panels[0].get_xlim() == panels[6].get_xlim()
+
+
 def test_waveform_and_spectrogram__share_the_time_axis():
     above, below, _ = spectrogram(noise(150, 40)).axes
     assert above.get_xlim() == below.get_xlim() == pytest.approx((0.0, 1.495))

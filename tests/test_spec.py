@@ -41,6 +41,22 @@ from fastspec.spec import ClipPolicy, FeatureSpec, Recipe, parse_field
         ({"mel_triangles": "bark"}, "known are: hz, mel, symmetric"),
         ({"norm_std": 0.0}, "norm_std is 0.0"),
         ({"norm_mean": 1e9}, "norm_mean is 1000000000.0"),
+        ({"features": ()}, "features is empty"),
+        ({"features": ("mel", "rms", "mel")}, "features has 'mel' 2 times"),
+        ({"features": ("mel", "mfc")}, "features has 'mfc'; .*did you mean 'mfcc'"),
+        ({"features": 3}, "give a name or a list of names"),
+        ({"features": "mfcc", "log": "none"}, "cepstra need a logarithm"),
+        ({"features": "mfcc", "n_mfcc": 81}, "n_mfcc is 81 with n_mels 80"),
+        ({"features": "mfcc", "lifter": -1.0}, "lifter is -1.0"),
+        ({"lifter_shape": "htk"}, "known are: kaldi, librosa"),
+        ({"pcen_time_constant": 0.0}, "pcen_time_constant is 0.0 s"),
+        ({"pcen_eps": 0.0}, "pcen_eps is 0.0"),
+        ({"pcen_gain": -1.0}, "pcen_gain is -1.0"),
+        ({"n_chroma": 0}, "n_chroma is 0"),
+        ({"tuning": 1.5}, "tuning is 1.5"),
+        ({"roll_percent": 1.0}, "roll_percent is 1.0"),
+        ({"deltas": 3}, "deltas is 3"),
+        ({"delta_width": 8}, "delta_width is 8; give an odd number"),
     ],
 )
 def test_impossible_setting__is_refused_by_name(fields, words):
@@ -98,8 +114,10 @@ def test_digest__covers_every_field():
         "mel_norm": "slaney", "allow_empty_bands": True, "log": "db", "log_floor": 1e-5, "log_floor_mode": "add", "clip_s": 2.0,
         "channel": "left", "resample": "VHQ", "pad": "repeat", "sample_scale": 32768.0, "remove_dc": "frame", "preemphasis": 0.97,
         "preemphasis_mode": "signal", "frame_span": "window", "center_on": "half_hop", "drop_last_frame": True, "mel_triangles": "mel",
-        "normalize": "fixed", "norm_mean": 1.0, "norm_std": 2.0, "top_db": 80.0, "hop_s": 0.5, "last": "shift",
-        "crop": "center", "min_s": 0.5,
+        "normalize": "fixed", "norm_mean": 1.0, "norm_std": 2.0, "top_db": 80.0, "n_mfcc": 13, "lifter": 22.0, "lifter_shape": "kaldi",
+        "mfcc_energy": True, "pcen_gain": 0.9, "pcen_bias": 1.0, "pcen_power": 0.25, "pcen_time_constant": 0.06, "pcen_eps": 1e-3,
+        "n_chroma": 24, "tuning": 0.0, "roll_percent": 0.9, "deltas": 1, "delta_width": 5, "delta_method": "kaldi",
+        "hop_s": 0.5, "last": "shift", "crop": "center", "min_s": 0.5,
     }  # fmt: skip
     digests = {base.replace(**{name: value}).digest() for name, value in changes.items()}
     assert len(digests | {base.digest()}) == len(changes) + 1
@@ -108,6 +126,22 @@ def test_digest__covers_every_field():
 
 def test_whole_number_for_a_float__gives_the_same_digest():
     assert Recipe().replace(fmin=20).digest() == Recipe().replace(fmin=20.0).digest()
+
+
+def test_one_block_or_several__by_name_list_or_text_give_the_same_digest():
+    assert len({Recipe().replace(features=given).digest() for given in ("rms", ["rms"], ("rms",), parse_field("features", "rms"))}) == 1
+    two = Recipe().replace(features=parse_field("features", "mel, rms"))
+    assert two == Recipe.from_toml('[spec]\nfeatures = ["mel", "rms"]') == Recipe.from_json(two.to_json())
+    assert two.digest() != Recipe().replace(features=("rms", "mel")).digest()
+
+
+def test_parts__name_every_band_in_order():
+    spec = FeatureSpec(features=("stft", "mfcc", "pcen", "chroma", "zcr"), n_fft=64, deltas=2, allow_empty_bands=True)
+    stops = [(name, part.stop - part.start) for name, part in spec.parts().items()]
+    sizes = {"stft": 33, "mfcc": 20, "pcen": 80, "chroma": 12, "zcr": 1}
+    assert stops == [(block + ending, size) for block, size in sizes.items() for ending in ("", "_delta", "_delta2")]
+    places = [i for part in spec.parts().values() for i in range(part.start, part.stop)]
+    assert places == list(range(spec.n_bands))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
-from fastspec.cli.parsing import GroupFrom, LabelFrom, Workers, parse_bytes, parse_recipe
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe
 from fastspec.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def featurize(
-    corpus: Annotated[str, typer.Argument(help="A folder whose sub-folders are classes, a .zip of one, or a .csv with 'path'.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.", show_default=False)],
     preset: Annotated[
         str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
@@ -45,8 +50,12 @@ def featurize(
     ] = None,
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
+    columns: Columns = None,
     workers: Workers = 2,
     memory: Annotated[str, typer.Option("--memory", help="For what is in flight; never changes the result.")] = "1GiB",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
+    ] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
     json: Json = False,
@@ -72,11 +81,13 @@ def featurize(
     from fastspec.corpus import read_corpus
 
     pipeline.check_output(output, resume=resume, overwrite=overwrite)
-    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from)
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    if manifest.problems:
+        show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
     start = time.perf_counter()
     try:
         with _progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
-            plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, on_progress=report)
+            plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=report)
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
         with _progress_bar("clips", len(plan.clips), hidden=json) as report:
@@ -88,6 +99,7 @@ def featurize(
                 memory_bytes=memory_bytes,
                 resume=resume,
                 overwrite=overwrite,
+                dtype=dtype,
                 plan=plan,
                 on_progress=report,
             )
@@ -114,7 +126,7 @@ def _describe(layout: "Layout") -> str:
     (clips, frames, bands), policy = layout.shape, layout.recipe.clip
     windows = "" if policy.hop_s is None else f" every {policy.hop_s:g} s"
     return (
-        f"clips of {policy.clip_s:g} s{windows} -> ({clips}, {frames}, {bands}) float32, "
+        f"clips of {policy.clip_s:g} s{windows} -> ({clips}, {frames}, {bands}) {layout.dtype}, "
         f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}"
     )
 
@@ -125,7 +137,14 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
     usable = counts.get("ok", 0) + counts.get("silent", 0)
     audio_s = usable * (store.recipe.clip.clip_s or 0.0)
     if json:
-        row = {"store": str(store.path), "shape": list(store.features.shape), "statuses": counts, "remarks": remarks, "seconds": seconds}
+        row = {
+            "store": str(store.path),
+            "shape": list(store.features.shape),
+            "dtype": store.dtype,
+            "statuses": counts,
+            "remarks": remarks,
+            "seconds": seconds,
+        }
         print_json("featurize", [row | {"recipe": store.recipe.to_dict(), "digest": store.recipe.digest()}])
     else:
         from fastspec.report import failures_table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastspec.cli.output import Json, print_json, show, waiting
-from fastspec.cli.parsing import Assignments, Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers
+from fastspec.cli.parsing import Assignments, Columns, Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers, parse_columns
 from fastspec.errors import FastspecError, LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
@@ -136,10 +136,11 @@ def leaderboard(
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A trained model.")],
-    inputs: Annotated[list[str], typer.Argument(help="Recordings, folders, a .zip, or a .csv with 'path'.", metavar="INPUT...")],
+    inputs: Annotated[list[str], typer.Argument(help="Recordings, and corpora of any kind that featurize reads.", metavar="INPUT...")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A .csv, .jsonl or .parquet.", show_default=False)],
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
+    columns: Columns = None,
     workers: Workers = 2,
 ) -> None:
     """Predict the class of recordings, with one probability column a class.
@@ -152,7 +153,7 @@ def predict(
 
     check_output(output)
     bundle = learn.load_bundle(model)
-    manifest = read_inputs(inputs, label_from=label_from, group_from=group_from)
+    manifest = read_inputs(inputs, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     predictions = learn.predict(bundle, manifest, workers=workers)
     statuses = learn.write_predictions(predictions, output, classes=bundle.classes, labelled=bool(manifest.classes))
     count = ", ".join(f"{n:,} {status}" for status, n in statuses.items())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fastspec.cli.output import Json, format_bytes, print_json, show
+from fastspec.cli.output import Json, format_bytes, format_parts, print_json, show
 from fastspec.cli.parsing import Assignments
 from fastspec.errors import RunFailed
 
@@ -31,7 +31,8 @@ def list_presets(json: Json = False) -> None:
     for name, recipe in PRESETS.items():
         s = recipe.spec
         scale = "linear" if s.log == "none" else s.log
-        show(f"{name:12} {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {s.n_bands} {s.features} bands, {scale}")
+        parts = ", ".join(f"{part.stop - part.start} {block}" for block, part in s.parts().items())
+        show(f"{name:15} {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {parts}, {scale}")
 
 
 @preset_app.command("show")
@@ -42,7 +43,8 @@ def show_preset(name: Annotated[str, typer.Argument(help="See 'fastspec preset l
     """
     from fastspec.presets import preset
 
-    typer.echo(preset(name).to_toml(), nl=False)
+    recipe = preset(name)
+    typer.echo(f"# {format_parts(recipe.spec)}\n{recipe.to_toml()}", nl=False)
 
 
 @preset_app.command("parity")
@@ -145,6 +147,8 @@ def show_store(store: Store, json: Json = False) -> None:
     row = {
         "store": str(store),
         "shape": list(layout.shape),
+        "dtype": layout.dtype,
+        "parts": {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()},
         "bytes": layout.total_bytes,
         "statuses": opened.status_counts(),
         "classes": classes,
@@ -157,6 +161,7 @@ def show_store(store: Store, json: Json = False) -> None:
         print_json("store info", [row])
         return
     show(f"{opened!r}"[1:-1], f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}")
+    show(format_parts(layout.recipe.spec))
     show(f"classes: {', '.join(classes) or 'none'}")
     show(", ".join(f"{name} {version}" for name, version in layout.versions.items()), "", layout.recipe.to_toml().rstrip())
 

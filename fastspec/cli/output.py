@@ -5,11 +5,14 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import fastspec
+
+if TYPE_CHECKING:
+    from fastspec.spec import FeatureSpec
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -48,6 +51,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def format_parts(spec: "FeatureSpec") -> str:
+    """Where each part of a spec's bands stands.
+
+    >>> from fastspec.spec import FeatureSpec
+    >>> format_parts(FeatureSpec(features=("mel", "rms"), deltas=1))
+    '162 bands: mel 0 to 79, mel_delta 80 to 159, rms 160, rms_delta 161'
+    """
+    places = [f"{name} {p.start}" + (f" to {p.stop - 1}" if p.stop - p.start > 1 else "") for name, p in spec.parts().items()]
+    return f"{spec.n_bands} bands: {', '.join(places)}"
 
 
 def format_bytes(count: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastspec.errors import FastspecError, SpecError
+from fastspec.errors import CorpusError, FastspecError, SpecError
 
 if TYPE_CHECKING:
     from fastspec.spec import Recipe
@@ -28,6 +28,16 @@ Assignments = Annotated[
     typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter of the plugin; may be repeated.", show_default=False),
 ]
 
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="COLUMN=NAME",
+        help="What a table calls path, label, group, split, start_s or duration_s; may be repeated.",
+        show_default=False,
+    ),
+]
+
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 
 
@@ -43,6 +53,21 @@ def parse_bytes(text: str) -> int:
     number, unit, binary = match.groups()
     power = " kmgt".index(unit.lower() or " ")
     return round(float(number) * float(1024 if binary else 1000) ** power)
+
+
+def parse_columns(settings: list[str] | None) -> dict[str, str]:
+    """What `--column` says, as `read_corpus` takes it.
+
+    >>> parse_columns(["path=file name", "label=species"])
+    {'path': 'file name', 'label': 'species'}
+    """
+    columns = {}
+    for setting in settings or []:
+        name, equals, column = (part.strip() for part in setting.partition("="))
+        if not (name and equals and column) or name in columns:
+            raise CorpusError(f"--column {setting!r} is not a new assignment; give column=name once each, as in --column path=filename")
+        columns[name] = column
+    return columns
 
 
 def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str], **flags: Any) -> "Recipe":

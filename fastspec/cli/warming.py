@@ -24,13 +24,17 @@ def warmup(json: Json = False) -> None:
 
 
 def compile_ahead() -> None:
-    """Compute every preset once. Sizes are data: what serves them serves every spec."""
+    """Compute every preset and every block once. Sizes are data: what serves them serves every spec."""
+    from typing import get_args
+
     import numpy as np
 
     from fastspec.frontend import FrontEnd
     from fastspec.presets import PRESETS
+    from fastspec.spec import Block, FeatureSpec
 
-    for recipe in PRESETS.values():
-        samples = np.zeros(recipe.spec.sample_rate // 10, np.float32)
+    specs = [recipe.spec for recipe in PRESETS.values()]
+    for spec in (*specs, FeatureSpec(features=get_args(Block), deltas=1)):
+        samples = np.zeros(spec.sample_rate // 10, np.float32)
         samples[0] = np.nan  # what it covers is found by a kernel of its own
-        FrontEnd(recipe)(samples)
+        FrontEnd(spec)(samples)

@@ -1,4 +1,4 @@
-"""A folder whose sub-folders are classes."""
+"""A folder whose sub-folders are classes, on this machine or behind a URL."""
 
 import os
 import stat
@@ -9,38 +9,60 @@ from typing import Literal
 
 from fastspec.corpus.labels import folder_labels, is_audio, is_hidden
 from fastspec.corpus.manifest import Manifest, RecordingError, table_of_paths
+from fastspec.corpus.place import Place, UrlPath, is_url, locate, one_line
 from fastspec.errors import CorpusError
 
 
 @dataclass(frozen=True)
 class Files:
-    """Recordings that are files: below `base`, or anywhere where a path is absolute.
+    """Recordings that are files: below `base`, or anywhere where a path is absolute or a URL.
 
     `names` gives the real name of the paths that had to be escaped to be text.
     """
 
-    base: Path
+    base: Place
     names: dict[str, str] = field(default_factory=dict)
 
-    def open(self, path: str) -> Path:
-        """The path of a regular, readable file. Nothing else is opened: a FIFO would hang, a device need not end."""
-        file = self.base / self.names.get(path, path)
+    def open(self, path: str) -> Path | bytes:
+        """The path of a regular, readable file, or what lies behind a URL. A FIFO would hang, a device need not end: neither is opened."""
         try:
-            mode = file.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            raise RecordingError("unreadable", "no such file") from None
-        except OSError as error:
-            raise RecordingError("unreadable", error.strerror or str(error)) from None
-        except ValueError:
-            raise RecordingError("unreadable", "the path holds a NUL character") from None
-        if not stat.S_ISREG(mode):
-            raise RecordingError("unreadable", "not a regular file")
-        if not os.access(file, os.R_OK):
-            raise RecordingError("unreadable", "permission denied")
-        return file
+            file = self.place(path)
+        except CorpusError as error:
+            raise RecordingError("unreadable", str(error)) from None
+        return _download(file) if isinstance(file, UrlPath) else _regular(file)
+
+    def place(self, path: str) -> Place:
+        """Where a path leads, whether or not anything is there. CorpusError for a URL that cannot be understood."""
+        name = self.names.get(path, path)
+        return locate(name) if is_url(name) else self.base / name
 
 
-def read_folder(root: Path) -> Manifest:
+def _regular(file: Path) -> Path:
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordingError("unreadable", "no such file") from None
+    except OSError as error:
+        raise RecordingError("unreadable", error.strerror or str(error)) from None
+    except ValueError:
+        raise RecordingError("unreadable", "the path holds a NUL character") from None
+    if not stat.S_ISREG(mode):
+        raise RecordingError("unreadable", "not a regular file")
+    if not os.access(file, os.R_OK):
+        raise RecordingError("unreadable", "permission denied")
+    return file
+
+
+def _download(file: UrlPath) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise RecordingError("unreadable", "no such file") from None
+    except OSError as error:
+        raise RecordingError("unreadable", one_line(error)) from None
+
+
+def read_folder(root: Place) -> Manifest:
     """The manifest of a folder: every audio file below it, sorted by path.
 
     Symbolic links to folders are followed where they lead out of what is being read anyway, each target once.
@@ -50,9 +72,9 @@ def read_folder(root: Path) -> Manifest:
     """
     names: dict[str, str] = {}
     ignored = 0
-    for name in _walk(root):
+    for name in walk(root):
         if is_audio(name):
-            names[_as_text(name)] = name
+            names[as_text(name)] = name
         else:
             ignored += 1
     if not names:
@@ -63,8 +85,15 @@ def read_folder(root: Path) -> Manifest:
     return Manifest(table_of_paths(paths, folder_labels(paths)), str(root), Files(root, escaped), ignored)
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """POSIX paths, relative to the root, of the regular files below it that aren't hidden."""
+def walk(root: Place) -> Iterator[str]:
+    """POSIX paths, relative to the root, of the regular files below it that aren't hidden.
+
+    Raises:
+        CorpusError: a folder cannot be listed.
+    """
+    if isinstance(root, UrlPath):
+        yield from (name for name in root.walk_files() if not is_hidden(name))
+        return
     entered = [root.resolve()]
     pending = [""]
     while pending:
@@ -103,7 +132,7 @@ def _leads_out(link: Path, entered: list[Path]) -> bool:
     return True
 
 
-def _as_text(name: str) -> str:
+def as_text(name: str) -> str:
     """A file name as valid Unicode: bytes that are none are written as in `caf\\xe9.wav`."""
     try:
         name.encode()

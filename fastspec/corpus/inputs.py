@@ -8,20 +8,23 @@ import polars as pl
 
 from fastspec.corpus.folder import Files
 from fastspec.corpus.labels import AUDIO_EXTENSIONS, is_audio
-from fastspec.corpus.manifest import SCHEMA, Manifest, Recordings, table_of_paths
+from fastspec.corpus.manifest import SCHEMA, Manifest, RecordingError, table_of_paths
+from fastspec.corpus.place import Place, is_url
 from fastspec.errors import CorpusError
 
 
 @dataclass(frozen=True)
 class Several:
-    """Recordings of several corpora: each path, as the joint manifest has it, with where it is and its name there."""
+    """Recordings of several corpora: each path, as the joint manifest has it, with the manifest that it came with and its name there."""
 
-    places: dict[str, tuple[Recordings, str]]
+    places: dict[str, tuple[Manifest, str]]
 
     def open(self, path: str) -> Path | bytes:
         """The recording, from the corpus that it came with."""
-        recordings, name = self.places[path]
-        return recordings.open(name)
+        if path not in self.places:
+            raise RecordingError("unreadable", "no such recording in the corpus")
+        manifest, name = self.places[path]
+        return manifest.open(name)
 
 
 def read_recording(path: Path) -> Manifest:
@@ -32,26 +35,33 @@ def read_recording(path: Path) -> Manifest:
     """
     if not is_audio(path.name):
         kinds = ", ".join(sorted(AUDIO_EXTENSIONS))
-        raise CorpusError(f"{path} is neither a recording nor a corpus; give a folder, a .zip, a .csv, or audio ({kinds})")
+        raise CorpusError(f"{path} is neither a recording nor a corpus; give a folder, an archive, a table, or audio ({kinds})")
     name = path.as_posix()
     return Manifest(table_of_paths([name], [None]), name, Files(Path()))
 
 
-def join_manifests(manifests: Sequence[Manifest], roots: Sequence[Path]) -> Manifest:
+def join_manifests(manifests: Sequence[Manifest], roots: Sequence[Place]) -> Manifest:
     """One manifest of several; the rows of a corpus bear its name before their own paths.
 
     Raises:
         CorpusError: an input is given twice.
     """
     tables: list[pl.DataFrame] = []
-    places: dict[str, tuple[Recordings, str]] = {}
+    places: dict[str, tuple[Manifest, str]] = {}
     for manifest, root in zip(manifests, roots, strict=True):
-        single = manifest.source == root.as_posix() and manifest.table["path"].to_list() == [manifest.source]
         names = manifest.table["path"].to_list()
-        paths = names if single else [(root / name).as_posix() for name in names]
+        single = names == [manifest.source]
+        paths = names if single else [_below(root, name) for name in names]
         if not places.keys().isdisjoint(paths):
             raise CorpusError(f"{root} is given twice; give each input once")
-        places |= {path: (manifest.recordings, name) for path, name in zip(paths, names, strict=True)}
+        places |= {path: (manifest, name) for path, name in zip(paths, names, strict=True)}
         tables.append(manifest.table.with_columns(pl.Series("path", paths, dtype=SCHEMA["path"])))
     ignored = sum(manifest.ignored for manifest in manifests)
     return Manifest(pl.concat(tables), ", ".join(map(str, roots)), Several(places), ignored)
+
+
+def _below(root: Place, name: str) -> str:
+    """A row's path with its corpus before it, unless it says by itself where it lies."""
+    if is_url(name):
+        return name
+    return (root / name).as_posix() if isinstance(root, Path) else f"{root}/{name}"

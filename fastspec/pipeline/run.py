@@ -13,10 +13,10 @@ from fastspec.corpus import Manifest
 from fastspec.errors import FastspecError, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import GROUP_BYTES, FeatureBatch, compute_rows, group_clips, load_rows
+from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
-from fastspec.spec import Recipe
+from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import FeatureStore, Layout, StoreWriter, open_store, read_manifest
 from fastspec.store.files import remove_tree
 from fastspec.store.reading import is_finished, is_store
@@ -47,6 +47,7 @@ def featurize(
     memory_bytes: int = 1 << 30,
     resume: bool = False,
     overwrite: bool = False,
+    dtype: Dtype = "float32",
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FeatureStore:
@@ -63,19 +64,20 @@ def featurize(
         memory_bytes: for what is in flight; it decides how many workers run at once, never what they write.
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
-        plan: what `plan_run` made of the same manifest, recipe and output, which is then not done again.
+        dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
+        plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
 
     Raises:
         StoreError: the output exists, or cannot be resumed.
-        SpecError: the recipe cannot be computed.
+        SpecError: the recipe cannot be computed, or not be stored in that dtype.
         CorpusError: no recording can be decoded, so there is no clip length.
         FastspecError: the memory is too little for one worker.
     """
     output = Path(output)
     check_output(output, resume=resume, overwrite=overwrite)
     front = FrontEnd(recipe)
-    plan = plan or plan_run(manifest, recipe, output=output if resume else None, workers=workers, on_progress=on_progress)
+    plan = plan or plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=on_progress)
     layout, clips = plan.layout, plan.clips
     workers = _workers_within(memory_bytes, layout, workers)
     if is_store(output) and not resume:
@@ -118,6 +120,7 @@ def plan_run(
     *,
     output: Path | None = None,
     workers: int = 2,
+    dtype: Dtype = "float32",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """The clips of a manifest and the store that a run would write.
@@ -130,10 +133,11 @@ def plan_run(
         StoreError: the store at `output` is of another recipe, manifest or version of what computes it.
     """
     FrontEnd(recipe)  # refuses what cannot be computed before anything is decoded
+    check_dtype(recipe.spec, dtype)
     known = Layout.read(output) if output and is_store(output) else None
     if recipe.clip.clip_s is None:
         recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
-    layout = Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions())
+    layout = Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions(), dtype=dtype)
     if known and output:
         known.check_same(layout, output)
         return Plan(known, replace(manifest, table=read_manifest(output)))
@@ -178,7 +182,7 @@ def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, fr
     hashes, ledger, valid = [], [], []
     for start, stop in chunks:
         of_chunk = rows[start - chunks[0][0] : stop - chunks[0][0]]
-        batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add)
+        batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=writer.layout.dtype)
         hashes.append(writer.write_chunk(start, batch.features))
         ledger += batch.rows
         valid.append(batch.valid_frames)
@@ -186,8 +190,8 @@ def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, fr
 
 
 def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for decoding it."""
-    each = layout.chunk_clips * layout.clip_bytes + 3 * min(GROUP_BYTES, 4 * layout.recipe.n_samples * group_clips(layout.recipe))
+    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it."""
+    each = layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
     if memory_bytes < each:
         raise FastspecError(
             f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"

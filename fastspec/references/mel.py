@@ -37,7 +37,7 @@ def build_librosa(spec: FeatureSpec) -> Transform:
     }
 
     def transform(samples: Float32) -> Float32:
-        with _empty_bands_as_allowed(spec):
+        with empty_bands_as_allowed(spec):
             mel = librosa.feature.melspectrogram(y=samples, **options)
         if spec.drop_last_frame:
             mel = mel[:, :-1]
@@ -67,7 +67,7 @@ def _compress_array(mel: Float32, spec: FeatureSpec, librosa: Any) -> Float32:
 def build_torchaudio(spec: FeatureSpec) -> Transform:
     """torchaudio.transforms.MelSpectrogram, then functional.amplitude_to_DB or a plain logarithm."""
     torch, torchaudio = import_torch(), import_torchaudio()
-    with _empty_bands_as_allowed(spec):
+    with empty_bands_as_allowed(spec):
         mel_spectrogram = torchaudio.transforms.MelSpectrogram(
             sample_rate=spec.sample_rate,
             n_fft=spec.n_fft,
@@ -116,7 +116,7 @@ def _torch_window(torch: Any, spec: FeatureSpec) -> Callable[[int], Any]:
 
 
 @contextmanager
-def _empty_bands_as_allowed(spec: FeatureSpec) -> Iterator[None]:
+def empty_bands_as_allowed(spec: FeatureSpec) -> Iterator[None]:
     """Silence what references warn of when a spec has empty bands and allows them."""
     with warnings.catch_warnings():
         if spec.allow_empty_bands:

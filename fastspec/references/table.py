@@ -4,7 +4,7 @@ from typing import Any
 
 from fastspec.errors import choices
 from fastspec.presets import PRESETS
-from fastspec.references import kaldi, mel, models
+from fastspec.references import cepstra, kaldi, mel, models
 from fastspec.references.reference import ANYTHING, Reference, ReferenceUnavailable
 from fastspec.spec import FeatureSpec
 
@@ -36,6 +36,30 @@ REFERENCES: tuple[Reference, ...] = (
         free=_MEL | {"window": _COSINES, "pad_mode": ("constant", "reflect")},
         defines=("torchaudio",),
         batched=True,
+    ),
+    Reference(
+        name="librosa",
+        packages=("librosa",),
+        build=cepstra.build_librosa_mfcc,
+        base=PRESETS["librosa-mfcc"].spec,
+        free={"n_mfcc": ANYTHING},
+        defines=("librosa-mfcc",),
+    ),
+    Reference(
+        name="torchaudio",
+        packages=_TORCH,
+        build=cepstra.build_torchaudio_mfcc,
+        base=PRESETS["torchaudio-mfcc"].spec,
+        free={"n_mfcc": ANYTHING},
+        defines=("torchaudio-mfcc",),
+    ),
+    Reference(
+        name="kaldi-native-fbank",
+        packages=("kaldi-native-fbank",),
+        build=cepstra.build_kaldi_mfcc,
+        base=PRESETS["kaldi-mfcc"].spec,
+        free={"n_mfcc": ANYTHING, "mfcc_energy": ANYTHING},
+        defines=("kaldi-mfcc",),
     ),
     Reference(
         name="kaldi-native-fbank",

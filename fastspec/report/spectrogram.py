@@ -1,4 +1,6 @@
-"""A clip as people see it: its waveform above its spectrogram, on one time axis."""
+"""A clip as people see it: its waveform above its features, on one time axis."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,13 +20,17 @@ _COLOURS = "magma"  # even in lightness, so it survives colour blindness and a g
 _RANGE_DB = 80.0
 _COLUMNS = 1500
 _OCTAVES_HZ: Float64 = np.exp2(np.arange(-4.0, 8.0)) * 1000.0
+_NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_HEIGHT_IN = 3.2
+_LINE_HEIGHT_IN = 1.0
 _DECIBELS = {"none": 0.0, "ln": 10 / np.log(10), "log10": 10.0, "db": 1.0}
 
 
 def plot_spectrogram(samples: Float32, sample_rate: float, features: Float32, recipe: Recipe, *, title: str) -> Figure:
     """Waveform above log spectrogram: time in seconds, frequency at its true place on the recipe's axis, level in dB of power.
 
-    Features on any of a recipe's scales are shown in dB, at most 80 dB below the clip's maximum; frames that are NaN are grey.
+    Mel bands and spectra on any of a recipe's scales are shown in dB, at most 80 dB below the clip's maximum; frames that are NaN are
+    grey. Of several blocks each has a picture of its own, a block of one band a line; deltas are left out.
 
     Args:
         samples: `(samples,)` waveform.
@@ -42,13 +48,15 @@ def plot_spectrogram(samples: Float32, sample_rate: float, features: Float32, re
     'frequency (kHz)'
     """
     _check(samples, features, recipe.spec)
-    figure = new_figure(7.0, 4.2)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3.2])
+    spec = recipe.spec
+    heights = [_HEIGHT_IN if spec.block_size(block) > 1 else _LINE_HEIGHT_IN for block in spec.features]
+    figure = new_figure(7.0, 1.0 + sum(heights))
+    above, *panels = figure.subplots(1 + len(heights), 1, sharex=True, height_ratios=[1.0, *heights])
     above.set_title(title, fontsize=10, parse_math=False)
     _draw_waveform(above, np.asarray(samples, np.float64), sample_rate)
-    edges_s = _draw_features(figure, below, features, recipe.spec)
-    above.set_xlim(0.0, max(len(samples) / sample_rate, edges_s[1]))
-    for axes in (above, below):
+    end_s = _draw_blocks(figure, panels, features, spec)
+    above.set_xlim(0.0, max(len(samples) / sample_rate, end_s))
+    for axes in (above, *panels):
         soften(axes)
     return figure
 
@@ -75,15 +83,37 @@ def _draw_waveform(axes: Axes, samples: Float64, sample_rate: float) -> None:
     axes.set_ylabel("amplitude", fontsize=9)
 
 
-def _draw_features(figure: Figure, axes: Axes, features: Float32, spec: FeatureSpec) -> tuple[float, float]:
-    """Draw the frames where they lie in time; returns the picture's left and right edge in seconds."""
-    level = decibels(features, spec)
+def _draw_blocks(figure: Figure, panels: Sequence[Axes], features: Float32, spec: FeatureSpec) -> float:
+    """Draw each block where its frames lie in time; returns the right edge of the pictures in seconds."""
+    hop_s = spec.hop_length / spec.sample_rate
+    first_s = (spec.first_sample + spec.window_length / 2) / spec.sample_rate
+    times = np.asarray(first_s + hop_s * np.arange(len(features)), np.float64)
+    parts = spec.parts()
+    for axes, block in zip(panels, spec.features, strict=True):
+        values, alone = features[:, parts[block]], spec.replace(features=block, deltas=0)
+        if values.shape[1] == 1:
+            _draw_line(axes, times, values[:, 0], alone)
+        else:
+            _draw_image(figure, axes, (times[0] - hop_s / 2, times[-1] + hop_s / 2), values, alone)
+    panels[-1].set_xlabel("time (s)", fontsize=9)
+    return float(times[-1] + hop_s / 2)
+
+
+def _draw_line(axes: Axes, times: Float64, values: Float32, spec: FeatureSpec) -> None:
+    """One band over time; frames that are NaN leave a gap."""
+    axes.plot(times, values, color="0.2", linewidth=1.0)
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.set_ylabel(label_of(spec)[0], fontsize=9)
+
+
+def _draw_image(figure: Figure, axes: Axes, span_s: tuple[float, float], values: Float32, spec: FeatureSpec) -> None:
+    """Bands over time, with an axis that says what they are."""
+    level = decibels(values, spec) if spec.features in (("mel",), ("stft",)) else np.asarray(values, np.float64)
     finite = level[np.isfinite(level)]
     loudest = float(finite.max()) if finite.size else 0.0
-    quietest = max(float(finite.min()), loudest - _RANGE_DB) if finite.size else -_RANGE_DB
-    first_s = (spec.first_sample + spec.window_length / 2) / spec.sample_rate
-    hop_s = spec.hop_length / spec.sample_rate
-    left, right = first_s - hop_s / 2, first_s + (len(level) - 0.5) * hop_s
+    quietest = float(finite.min()) if finite.size else -_RANGE_DB
+    if spec.features in (("mel",), ("stft",)):
+        quietest = max(quietest, loudest - _RANGE_DB)
     axes.set_facecolor("0.7")
     image = axes.imshow(
         level.T,
@@ -91,23 +121,55 @@ def _draw_features(figure: Figure, axes: Axes, features: Float32, spec: FeatureS
         aspect="auto",
         interpolation="nearest",
         cmap=_COLOURS,
-        extent=(left, right, -0.5, spec.n_bands - 0.5),
+        extent=(*span_s, -0.5, spec.n_bands - 0.5),
         vmin=quietest,
         vmax=loudest if loudest > quietest else quietest + 1.0,
     )
-    places, hz = frequency_ticks(spec)
-    in_khz = spec.upper_edge_hz >= 2000
-    axes.set_yticks(places, [f"{f / 1000 if in_khz else f:g}" for f in hz])
-    axes.set_ylabel(f"frequency ({'kHz' if in_khz else 'Hz'})", fontsize=9)
-    axes.set_xlabel("time (s)", fontsize=9)
+    places, names = band_ticks(spec)
+    axes.set_yticks(places, names)
+    axis, scale = label_of(spec)
+    axes.set_ylabel(axis, fontsize=9)
     bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=22)
-    bar.set_label("standard deviations" if spec.normalize == "per_band" else "power (dB)", fontsize=9)
+    bar.set_label("standard deviations" if spec.normalize == "per_band" else scale, fontsize=9)
     soften(bar.ax)
-    return left, right
+
+
+def label_of(spec: FeatureSpec) -> tuple[str, str]:
+    """What the axis of a block's bands shows, and what its values are.
+
+    >>> label_of(FeatureSpec(features="chroma")), label_of(FeatureSpec(features="rolloff"))[0]
+    (('pitch class', 'of the largest'), 'rolloff (Hz)')
+    """
+    (block,) = spec.features
+    frequency = f"frequency ({'kHz' if _in_khz(spec) else 'Hz'})"
+    if block in ("mel", "stft", "pcen"):
+        return frequency, "PCEN" if block == "pcen" else "power (dB)"
+    many = {"mfcc": ("coefficient", "cepstrum"), "chroma": ("pitch class", "of the largest")}
+    return many.get(block) or (f"{block} (Hz)" if block in ("centroid", "bandwidth", "rolloff") else block, "")
+
+
+def band_ticks(spec: FeatureSpec) -> tuple[Float64, list[str]]:
+    """Places on a block's band axis, and what stands there: frequencies, coefficients from 0, or pitch classes.
+
+    >>> band_ticks(FeatureSpec(features="chroma"))[1]
+    ['C', 'D', 'E', 'F', 'G', 'A', 'B']
+    """
+    if spec.features in (("mel",), ("stft",), ("pcen",)):
+        places, hz = frequency_ticks(spec)
+        return places, [f"{f / 1000 if _in_khz(spec) else f:g}" for f in hz]
+    if spec.features == ("chroma",) and spec.n_chroma % 12 == 0:
+        return np.array(list(_NATURALS.values())) * (spec.n_chroma / 12), list(_NATURALS)
+    numbers = _round_values(0, spec.n_bands - 1)
+    numbers = numbers[(numbers == numbers.round()) & (numbers < spec.n_bands)]
+    return numbers, [f"{n:g}" for n in numbers]
+
+
+def _in_khz(spec: FeatureSpec) -> bool:
+    return spec.upper_edge_hz >= 2000
 
 
 def decibels(features: Float32, spec: FeatureSpec) -> Float64:
-    """Features of any of a spec's scales as dB of power, in their shape; NaN stays NaN, and so does a normalisation by band.
+    """Mel bands or spectra of any of a spec's scales as dB of power, in their shape; NaN stays NaN, and so does a normalisation by band.
 
     >>> decibels(np.log(np.float32([[1.0, 0.1]])), FeatureSpec(log="ln", power=1.0)).round(3).tolist()
     [[0.0, -20.0]]
@@ -122,12 +184,12 @@ def decibels(features: Float32, spec: FeatureSpec) -> Float64:
 
 
 def frequency_ticks(spec: FeatureSpec) -> tuple[Float64, Float64]:
-    """Round frequencies that a spec's band axis covers: their places on it (in bands) and their values in Hz, never crowded.
+    """Round frequencies on the axis of mel bands or spectra: their places on it (in bands) and their values in Hz, never crowded.
 
     >>> frequency_ticks(FeatureSpec(features="stft", n_fft=512))[1].tolist()
     [0.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 7000.0, 8000.0]
     """
-    if spec.features == "stft":
+    if spec.features == ("stft",):
         hz = _round_values(0.0, spec.sample_rate / 2)
         return _on_axis(hz * (spec.n_fft / spec.sample_rate), hz, spec)
     edges_hz = mel_edges_hz(spec)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from fastspec.errors import SpecError
+from fastspec.spec.checks import check_bank, check_blocks, check_framing, check_log, check_samples
 from fastspec.spec.fields import check_names, check_types
 
-Features = Literal["mel", "stft"]
+Block = Literal["mel", "stft", "mfcc", "pcen", "chroma", "centroid", "bandwidth", "rolloff", "flatness", "zcr", "rms"]
 RemoveDc = Literal["none", "frame", "clip"]
 PreemphasisMode = Literal["frame", "signal"]
 Window = Literal["hann", "hamming", "blackman", "rectangular", "povey", "gaussian"]
@@ -19,10 +19,10 @@ MelNorm = Literal["slaney"]
 Log = Literal["none", "ln", "log10", "db"]
 LogFloorMode = Literal["clamp", "add"]
 Normalize = Literal["none", "fixed", "per_band"]
+Lifter = Literal["librosa", "kaldi"]
+DeltaMethod = Literal["savgol", "kaldi"]
 
-MAX_N_FFT = 1 << 16
-MAX_HOP_LENGTH = 1 << 30
-MAX_N_MELS = 1 << 12
+DELTA_ENDINGS = ("_delta", "_delta2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,19 @@ class FeatureSpec:
         drop_last_frame: leave out the last frame.
         pad_mode: what stands beyond the clip when `center`: zeros, or the clip mirrored as `numpy.pad` does, without ("reflect") or with
             ("symmetric") its outermost sample.
-        power: 2.0 for power, 1.0 for magnitude.
-        features: "mel" for a mel filter bank, "stft" for all `n_fft // 2 + 1` bins.
+        power: 2.0 for power, 1.0 for magnitude; of "mel", "stft", "mfcc" and "pcen".
+        features: blocks of bands, side by side in this order; `parts()` says where each stands. One name means itself alone. "mel" or
+            "stft" alone is computed without a spectrogram ever in memory; all else holds that of one clip and is slower.
+
+            - "mel": a mel filter bank. "stft": all `n_fft // 2 + 1` bins. Both go through the logarithm and `top_db`.
+            - "mfcc": cepstral coefficients, the orthonormal DCT-II of "mel" (before `normalize`), the first `n_mfcc`.
+            - "pcen": per-channel energy normalisation of the mel bank without a logarithm (Lostanlen et al. 2019; librosa's).
+            - "chroma": power in `n_chroma` pitch classes from C, the largest of a frame 1 (librosa's `chroma_stft`).
+            - "centroid", "bandwidth", "rolloff": in Hz, of the magnitude spectrum; "flatness": 0 to 1, of the power spectrum, each bin at
+              least 1e-10 (librosa's `spectral_*`).
+            - "zcr", "rms": sign changes a sample, and root mean square, over all `frame_length` samples of a frame as they come, times
+              `sample_scale`; before the first sample and after the last one, librosa's padding: that sample for "zcr", zeros for "rms".
+              librosa's own default is frames of 2048 samples every 512; here they are those of the spec.
         n_mels: bands of the mel bank.
         fmin: lowest edge of the bank, in Hz.
         fmax: highest edge of the bank, in Hz; None is `sample_rate / 2`.
@@ -66,10 +77,32 @@ class FeatureSpec:
         log_floor_mode: "clamp" is `log(max(x, floor))`, "add" is `log(x + floor)`.
         top_db: lift everything to at least the clip's maximum minus this many dB (in base 10, minus a tenth of it); None for no such
             floor. Needs a logarithm.
-        normalize: after all that, `(x - norm_mean) / norm_std` ("fixed"), or for each band `(x - mean) / (std + 1e-5)` over the clip's
-            frames with the unbiased standard deviation ("per_band": NeMo).
+        n_mfcc: coefficients of "mfcc", at most `n_mels`.
+        lifter: Q in the factor `1 + Q / 2 sin(pi i / Q)` of coefficient i; 0.0 for none.
+        lifter_shape: i counts from 1 for the first coefficient ("librosa"), or from 0 ("kaldi").
+        mfcc_energy: the first coefficient is the logarithm of the frame's energy instead: of the samples after `remove_dc`, before
+            `preemphasis` and window, at least `log_floor` (Kaldi with `use_energy`).
+        pcen_gain: g of "pcen", `(x / (eps + M)^g + bias)^power - bias^power` with M[t] = (1 - s) M[t - 1] + s x[t] from M[-1] = 1.
+        pcen_bias: see there.
+        pcen_power: see there; 0.0 is `log(1 + x / (eps + M)^g)`.
+        pcen_time_constant: of M, in seconds: s = (sqrt(1 + 4 T^2) - 1) / (2 T^2) with T that many frames.
+        pcen_eps: see there.
+        n_chroma: pitch classes of an octave.
+        tuning: how far the clip's pitches lie above A = 440 Hz, in pitch classes; None estimates it for each clip.
+        roll_percent: "rolloff" is the frequency below which this share of the magnitude lies.
+        deltas: 1 puts each block's slope over time after it ("mel_delta"), 2 its curvature too ("mel_delta2"); both are of values that a
+            "fixed" normalisation has been through.
+        delta_width: frames that a slope is taken over, odd.
+        delta_method: a polynomial fitted to `delta_width` frames, at the clip's ends to the first and the last ones, in a shorter clip to
+            all of them ("savgol": librosa); or Kaldi's add-deltas, which repeats the outermost frames and spans `2 * delta_width - 1` of
+            them for the second ("kaldi", whose own width is 5).
+        normalize: `(x - norm_mean) / norm_std` of "mel" and "stft" ("fixed"), or last of all, for each band of every block,
+            `(x - mean) / (std + 1e-5)` over the clip's frames with the unbiased standard deviation ("per_band": NeMo).
         norm_mean: for "fixed".
         norm_std: for "fixed".
+
+    A frame that covers a NaN or an infinity is NaN in every block. What runs along the frames leaves it out: the M of "pcen" stays as it
+    was, and deltas are those of frames on a straight line across the gap.
 
     Raises:
         SpecError: a setting that cannot be computed, naming the field, what was given and what is allowed.
@@ -77,6 +110,8 @@ class FeatureSpec:
     >>> spec = FeatureSpec(sample_rate=16000, n_fft=512, win_length=400, hop_length=160, n_mels=80)
     >>> spec.shape(16000)
     (101, 80)
+    >>> spec.replace(features=("mfcc", "rms"), n_mfcc=13, deltas=1).parts()
+    {'mfcc': slice(0, 13, None), 'mfcc_delta': slice(13, 26, None), 'rms': slice(26, 27, None), 'rms_delta': slice(27, 28, None)}
     >>> FeatureSpec(fmin=9000.0)
     Traceback (most recent call last):
     fastspec.errors.SpecError: fmin is 9000.0 Hz, which is not below fmax, 8000.0 Hz; give 0 <= fmin < fmax <= sample_rate / 2
@@ -99,7 +134,7 @@ class FeatureSpec:
     drop_last_frame: bool = False
     pad_mode: PadMode = "reflect"
     power: float = 2.0
-    features: Features = "mel"
+    features: tuple[Block, ...] = ("mel",)
     n_mels: int = 80
     fmin: float = 0.0
     fmax: float | None = None
@@ -111,16 +146,32 @@ class FeatureSpec:
     log_floor: float = 1e-10
     log_floor_mode: LogFloorMode = "clamp"
     top_db: float | None = None
+    n_mfcc: int = 20
+    lifter: float = 0.0
+    lifter_shape: Lifter = "librosa"
+    mfcc_energy: bool = False
+    pcen_gain: float = 0.98
+    pcen_bias: float = 2.0
+    pcen_power: float = 0.5
+    pcen_time_constant: float = 0.4
+    pcen_eps: float = 1e-6
+    n_chroma: int = 12
+    tuning: float | None = None
+    roll_percent: float = 0.85
+    deltas: int = 0
+    delta_width: int = 9
+    delta_method: DeltaMethod = "savgol"
     normalize: Normalize = "none"
     norm_mean: float = 0.0
     norm_std: float = 1.0
 
     def __post_init__(self) -> None:
         check_types(self)
-        _check_samples(self)
-        _check_framing(self)
-        _check_bank(self)
-        _check_log(self)
+        check_samples(self)
+        check_framing(self)
+        check_bank(self)
+        check_log(self)
+        check_blocks(self)
 
     @property
     def window_length(self) -> int:
@@ -146,9 +197,28 @@ class FeatureSpec:
         return self.sample_rate / 2 if self.fmax is None else self.fmax
 
     @property
+    def is_fused(self) -> bool:
+        """Whether one block of "mel" or "stft" is all there is, which needs no second pass over the clip's frames."""
+        return self.features in (("mel",), ("stft",)) and not self.deltas
+
+    @property
     def n_bands(self) -> int:
         """Size of the last axis of the features."""
-        return self.n_mels if self.features == "mel" else self.n_fft // 2 + 1
+        return sum(map(self.block_size, self.features)) * (1 + self.deltas)
+
+    def block_size(self, block: str) -> int:
+        """Bands of a block, without its deltas."""
+        sizes = {"mel": self.n_mels, "pcen": self.n_mels, "stft": self.n_fft // 2 + 1, "mfcc": self.n_mfcc, "chroma": self.n_chroma}
+        return sizes.get(block, 1)
+
+    def parts(self) -> dict[str, slice]:
+        """Where the blocks and their deltas stand on the band axis, by name and in order."""
+        parts, start = {}, 0
+        for block in self.features:
+            for ending in ("", *DELTA_ENDINGS[: self.deltas]):
+                parts[block + ending] = slice(start, start + self.block_size(block))
+                start += self.block_size(block)
+        return parts
 
     def n_frames(self, n_samples: int) -> int:
         """Frames that `n_samples` samples give. The only frame-count formula there is.
@@ -173,56 +243,3 @@ class FeatureSpec:
         """A copy with these fields changed, validated anew."""
         check_names(changes, FeatureSpec)
         return replace(self, **changes)
-
-
-def _check_samples(spec: FeatureSpec) -> None:
-    if not 1 <= spec.sample_rate <= 1_000_000:
-        raise SpecError(f"sample_rate is {spec.sample_rate} Hz; give 1 to 1000000")
-    if spec.sample_scale not in (1.0, 32768.0):
-        raise SpecError(f"sample_scale is {spec.sample_scale}; give 1.0, or 32768.0 for the range of 16-bit integers")
-    if spec.dither != 0.0:
-        raise SpecError(f"dither is {spec.dither}; give 0.0: random noise would make features differ from one run to the next")
-    if not 0.0 <= spec.preemphasis <= 1.0:
-        raise SpecError(f"preemphasis is {spec.preemphasis}; give 0 to 1, where 0 is none")
-
-
-def _check_framing(spec: FeatureSpec) -> None:
-    if not 2 <= spec.n_fft <= MAX_N_FFT:
-        raise SpecError(f"n_fft is {spec.n_fft}; give 2 to {MAX_N_FFT}")
-    if not 1 <= spec.window_length <= spec.n_fft:
-        raise SpecError(f"win_length is {spec.win_length} with n_fft {spec.n_fft}; give 1 <= win_length <= n_fft, or a larger n_fft")
-    if not 1 <= spec.hop_length <= MAX_HOP_LENGTH:
-        raise SpecError(f"hop_length is {spec.hop_length}; give 1 to {MAX_HOP_LENGTH} samples")
-    if spec.center_on == "half_hop" and not spec.center:
-        raise SpecError("center_on is 'half_hop' with center False; give center True, or center_on 'hop'")
-    if spec.power not in (1.0, 2.0):
-        raise SpecError(f"power is {spec.power}; give 1.0 for magnitude or 2.0 for power")
-
-
-def _check_bank(spec: FeatureSpec) -> None:
-    if spec.features == "stft":
-        return
-    if not 1 <= spec.n_mels <= MAX_N_MELS:
-        raise SpecError(f"n_mels is {spec.n_mels}; give 1 to {MAX_N_MELS} bands")
-    nyquist = spec.sample_rate / 2
-    if spec.upper_edge_hz > nyquist:
-        raise SpecError(f"fmax is {spec.fmax} Hz, above half the sample rate, {nyquist} Hz; give at most that, or None")
-    if not 0 <= spec.fmin < spec.upper_edge_hz:
-        raise SpecError(
-            f"fmin is {spec.fmin} Hz, which is not below fmax, {spec.upper_edge_hz} Hz; give 0 <= fmin < fmax <= sample_rate / 2"
-        )
-
-
-def _check_log(spec: FeatureSpec) -> None:
-    if spec.log != "none" and not 1.2e-38 <= spec.log_floor <= 1e30:
-        raise SpecError(f"log_floor is {spec.log_floor}; give 1.2e-38 (float32's least normal number) to 1e30")
-    if spec.top_db is not None and spec.log == "none":
-        raise SpecError(
-            f"top_db is {spec.top_db} with log 'none'; top_db needs a logarithm: give log 'db', 'log10' or 'ln', or top_db None"
-        )
-    if spec.top_db is not None and not 0 <= spec.top_db <= 1e6:
-        raise SpecError(f"top_db is {spec.top_db}; give 0 to 1e6 dB, or None")
-    if not 1e-6 <= spec.norm_std <= 1e6:
-        raise SpecError(f"norm_std is {spec.norm_std}; give 1e-6 to 1e6")
-    if abs(spec.norm_mean) > 1e6:
-        raise SpecError(f"norm_mean is {spec.norm_mean}; give -1e6 to 1e6")

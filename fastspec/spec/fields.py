@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from fastspec.errors import SpecError, choices
 
@@ -34,9 +34,11 @@ def check_types(thing: Any) -> None:
     for f in fields(thing):
         value, kinds = getattr(thing, f.name), field_kinds(f.type)
         words = [k for k in kinds if isinstance(k, str)]
-        if value is None and type(None) in kinds:
+        if is_list(f.type):
+            object.__setattr__(thing, f.name, _as_words(f.name, value, words))
+        elif value is None and type(None) in kinds:
             continue
-        if words:
+        elif words:
             if value not in words:
                 raise SpecError(f"{f.name} is {value!r}; {choices(str(value), words)}")
         elif float in kinds and isinstance(value, int | float) and not isinstance(value, bool):
@@ -46,3 +48,19 @@ def check_types(thing: Any) -> None:
         elif not any(type(value) is k for k in kinds):
             wanted = " or ".join(ARTICLES[k] for k in kinds if k in ARTICLES)
             raise SpecError(f"{f.name} is {value!r}; give {wanted}")
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether a field holds several values."""
+    return get_origin(annotation) is tuple
+
+
+def _as_words(name: str, value: Any, words: list[str]) -> tuple[str, ...]:
+    """One word or several as a tuple, so that digests agree."""
+    given = (value,) if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise SpecError(f"{name} is {value!r}; give a name or a list of names")
+    for word in given:
+        if word not in words:
+            raise SpecError(f"{name} has {word!r}; {choices(str(word), words)}")
+    return tuple(given)

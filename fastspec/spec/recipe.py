@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from fastspec.errors import SpecError, choices
 from fastspec.spec.feature import FeatureSpec
-from fastspec.spec.fields import ARTICLES, check_names, check_types, field_kinds, field_names
+from fastspec.spec.fields import ARTICLES, check_names, check_types, field_kinds, field_names, is_list
 
 Channel = Literal["mean", "left", "right", "loudest", "each"]
 Resample = Literal["QQ", "LQ", "MQ", "HQ", "VHQ"]
@@ -152,7 +152,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain values under "spec" and "clip"."""
-        return {"spec": asdict(self.spec), "clip": asdict(self.clip)}
+        spec = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self.spec).items()}
+        return {"spec": spec, "clip": asdict(self.clip)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -201,14 +202,16 @@ class Recipe:
 
 
 def parse_field(name: str, text: str) -> Any:
-    """The value that `--set name=text` means: the field's type decides how the text is read, and "none" is None where that is allowed.
+    """The value that `--set name=text` means: the field's type decides how the text is read, "none" is None where that is allowed.
 
-    >>> parse_field("n_mels", "64"), parse_field("fmax", "none"), parse_field("center", "false")
-    (64, None, False)
+    >>> parse_field("n_mels", "64"), parse_field("fmax", "none"), parse_field("center", "false"), parse_field("features", "mel, rms")
+    (64, None, False, ('mel', 'rms'))
     """
     annotations = {f.name: f.type for cls in (FeatureSpec, ClipPolicy) for f in fields(cls)}
     if name not in annotations:
         raise SpecError(f"unknown field {name!r}; {choices(name, annotations)}")
+    if is_list(annotations[name]):
+        return tuple(word.strip() for word in text.split(","))
     kinds = field_kinds(annotations[name])
     if type(None) in kinds and text.lower() == "none":
         return None

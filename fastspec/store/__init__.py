@@ -3,7 +3,7 @@
 STORE/
   fastspec.json     what the run was asked for (`Layout`): written first, never changed
   zarr.json         a Zarr group, so that xarray, dask and zarr open it without fastspec
-  features/         (clips, frames, bands) float32, NaN where a clip failed
+  features/         (clips, frames, bands) float32 or float16, NaN where a clip failed
   valid_frames/     (clips,) int32: frames that a clip's own samples fill, the rest is padding
   manifest.parquet  what was to be read, one row a clip: a resumed run does not measure recordings anew
   commits/          a record a finished partition, while the run lasts

@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from fastspec.errors import StoreError
-from fastspec.spec import Recipe
+from fastspec.spec import Dtype, Recipe, check_dtype
 
 FORMAT = 1
 CHUNK_BYTES = 16 << 20
@@ -25,6 +27,7 @@ class Layout:
         manifest_digest: of what was to be read, before it was cut into clips.
         n_clips: how many clips it gave.
         versions: of everything whose change could change a value.
+        dtype: that the features are kept in.
         joined: partitions that only go on with the recording of the one before (`find_joined`) and are done with it.
     """
 
@@ -32,6 +35,7 @@ class Layout:
     manifest_digest: str
     n_clips: int
     versions: dict[str, str]
+    dtype: Dtype = "float32"
     joined: tuple[int, ...] = ()
 
     @property
@@ -43,7 +47,7 @@ class Layout:
     def clip_bytes(self) -> int:
         """Bytes of one clip's features."""
         frames, bands = self.recipe.shape
-        return 4 * frames * bands
+        return np.dtype(self.dtype).itemsize * frames * bands
 
     @property
     def total_bytes(self) -> int:
@@ -52,7 +56,7 @@ class Layout:
 
     @property
     def chunk_clips(self) -> int:
-        """Clips in a chunk: the power of two that makes it 8 to 16 MiB, by the recipe alone."""
+        """Clips in a chunk: the power of two that makes it 8 to 16 MiB, by the recipe and the dtype alone."""
         fitting = max(1, CHUNK_BYTES // self.clip_bytes)
         return 1 << (fitting.bit_length() - 1)
 
@@ -119,11 +123,13 @@ class Layout:
             if data["format"] > FORMAT:
                 raise StoreError(f"{store} has the store format {data['format']}; this fastspec reads up to {FORMAT}, upgrade it")
             recipe = Recipe.from_dict(data["recipe"])
+            check_dtype(recipe.spec, data["dtype"])
             return cls(
                 recipe=recipe,
                 manifest_digest=data["manifest_digest"],
                 n_clips=int(data["n_clips"]),
                 versions=dict(data["versions"]),
+                dtype=data["dtype"],
                 joined=tuple(data.get("joined", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -136,6 +142,8 @@ class Layout:
             StoreError: what differs, with both values.
         """
         differences = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        if self.dtype != other.dtype:
+            differences.append(f"dtype is {self.dtype} there and {other.dtype} here")
         if self.manifest_digest != other.manifest_digest:
             differences.append(
                 f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "

@@ -23,6 +23,7 @@ class FeatureStore:
         recipe: that its features were made by.
         manifest_digest: of the rows that were read.
         versions: of what computed it.
+        dtype: of the features.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
@@ -30,6 +31,7 @@ class FeatureStore:
         self.recipe: Recipe = layout.recipe
         self.manifest_digest = layout.manifest_digest
         self.versions = layout.versions
+        self.dtype = layout.dtype
         self._layout = layout
 
     def __len__(self) -> int:
@@ -42,7 +44,7 @@ class FeatureStore:
 
     @cached_property
     def features(self) -> zarr.Array[Any]:
-        """`(clips, frames, bands)` float32, read from disk where it is indexed; NaN where a clip failed."""
+        """`(clips, frames, bands)` float32 or float16, read from disk where it is indexed; NaN where a clip failed."""
         return zarr.open_array(self.path / "features", mode="r")
 
     @cached_property

@@ -71,10 +71,10 @@ class StoreWriter:
         """Clips in committed partitions."""
         return self.layout.n_clips - sum(stop - start for p in self.pending() for _, start, stop in self.layout.chunks(p))
 
-    def write_chunk(self, start: int, features: NDArray[np.float32]) -> str:
+    def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
 
-        features: `(clips, frames, bands)` float32.
+        features: `(clips, frames, bands)` of the layout's dtype.
         """
         self._features[start : start + len(features)] = features
         sync_file(self.path / "features" / "c" / str(start // self.layout.chunk_clips) / "0" / "0")
@@ -124,13 +124,15 @@ class StoreWriter:
 def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
     """A store with nothing in it, in an empty folder."""
     draft.chmod(0o755)  # mkdtemp makes it private
-    zarr.create_group(draft, attributes={"fastspec": {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest()}})
+    parts = {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()}
+    about = {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest(), "parts": parts}
+    zarr.create_group(draft, attributes={"fastspec": about})
     zarr.create_array(
         draft,
         name="features",
         shape=layout.shape,
         chunks=(layout.chunk_clips, *layout.shape[1:]),
-        dtype="float32",
+        dtype=layout.dtype,
         fill_value=float("nan"),
         compressors=None,
         dimension_names=("clips", "frames", "bands"),
@@ -151,6 +153,6 @@ def sweep_finished(path: Path) -> None:
             stray.unlink()
 
 
-def hash_chunk(features: NDArray[np.float32]) -> str:
+def hash_chunk(features: NDArray[np.floating]) -> str:
     """XXH3-128 of a chunk's values, in hexadecimal."""
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(features, "<f4").data)
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(features, features.dtype.newbyteorder("<")).data)

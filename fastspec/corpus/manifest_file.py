@@ -1,0 +1,65 @@
+"""A manifest as a table on disk, which is a corpus like any other."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from fastspec.corpus.folder import Files
+from fastspec.corpus.inputs import Several
+from fastspec.corpus.manifest import Manifest
+from fastspec.corpus.place import is_url
+from fastspec.corpus.rows import READ_FROM
+from fastspec.corpus.samples import Samples
+from fastspec.errors import CorpusError, choices
+
+_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+    ".csv": pl.DataFrame.write_csv,
+    ".jsonl": pl.DataFrame.write_ndjson,
+    ".parquet": pl.DataFrame.write_parquet,
+}
+
+
+def write_manifest(manifest: Manifest, path: Path) -> Path:
+    """Write a manifest so that its rows find their recordings from the file's folder; CorpusError as `Manifest.write` has it."""
+    if path.suffix.lower() not in _WRITERS:
+        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}")
+    names = manifest.table["path"].to_list()
+    known = {name: _address(manifest, name, path.parent) for name in dict.fromkeys(names)}
+    addresses = pl.DataFrame([known[name] for name in names], schema=[(READ_FROM, pl.String), ("path", pl.String)], orient="row")
+    table = manifest.table.with_columns(addresses["path"])
+    if addresses[READ_FROM].null_count() < len(table):
+        table = table.with_columns(addresses[READ_FROM])
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _WRITERS[path.suffix.lower()](table, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be written: {error.strerror or error}; choose a folder that exists and can be written") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _address(manifest: Manifest, name: str, folder: Path) -> tuple[str | None, str]:
+    """What a recording lies in, if anything but a plain file, and its name there; local ones as seen from the folder."""
+    recordings = manifest.recordings
+    if isinstance(recordings, Several):
+        inner, inner_name = recordings.places[name]
+        return _address(inner, inner_name, folder)
+    if isinstance(recordings, Samples):
+        raise CorpusError("a manifest of samples in memory cannot be written; write them as audio files and read those")
+    if isinstance(recordings, Files) and name not in recordings.names:
+        return None, _seen_from(folder, str(recordings.place(name)))
+    return _seen_from(folder, manifest.source), name
+
+
+def _seen_from(folder: Path, address: str) -> str:
+    """A local path relative to a folder, in POSIX form; a URL as it is."""
+    if is_url(address):
+        return address
+    try:
+        return Path(os.path.relpath(address, folder)).as_posix()
+    except ValueError:  # another drive
+        return Path(address).absolute().as_posix()

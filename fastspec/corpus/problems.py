@@ -1,0 +1,38 @@
+"""What is wrong with the rows of tables: collected, then told all at once."""
+
+from collections.abc import Iterable
+
+_SHOWN = 10
+
+
+class RowProblems:
+    """Problems of rows, each with its table and the row in it as an editor counts it; a message shows the first ten.
+
+    >>> problems = RowProblems("clips.csv", several=False, header=True)
+    >>> problems.extend([("clips.csv", 7, "has no path"), ("clips.csv", 3, "repeats row 2")])
+    >>> problems.sentence("rows to mend")
+    'clips.csv has 2 rows to mend: row 3 repeats row 2; row 7 has no path (row 1 is the header)'
+    """
+
+    def __init__(self, source: str, *, several: bool, header: bool) -> None:
+        self._source, self._several, self._header = source, several, header
+        self._found: list[tuple[str, int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def extend(self, found: Iterable[tuple[str, int, str]]) -> None:
+        """Add problems: the table's name, the row, and what is wrong."""
+        self._found += found
+
+    def joined(self, found: Iterable[tuple[str, int, str]]) -> "RowProblems":
+        """These and more, as a new collection."""
+        both = RowProblems(self._source, several=self._several, header=self._header)
+        both.extend([*self._found, *found])
+        return both
+
+    def sentence(self, what: str) -> str:
+        """All of it in one line, sorted by row."""
+        shown = [f"{f'{table} ' if self._several else ''}row {row} {text}" for table, row, text in sorted(self._found)[:_SHOWN]]
+        more = f"; and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        return f"{self._source} has {len(self)} {what}: {'; '.join(shown)}{more}{' (row 1 is the header)' if self._header else ''}"

@@ -1,0 +1,212 @@
+"""The rows of a table as they are written, whatever its format: texts, each with the row that it stands in."""
+
+import codecs
+import io
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from fastspec.corpus.manifest import SCHEMA
+from fastspec.corpus.members import MAX_MEMBER_BYTES
+from fastspec.corpus.parquet_audio import PARQUET_ERRORS, ParquetAudio, find_audio_column, parquet_source, read_class_names, scan
+from fastspec.corpus.place import Place, one_line
+from fastspec.errors import CorpusError, choices
+
+TABLE, ROW, READ_FROM = "table", "row", "read_from"
+TEXTS = (*SCHEMA, READ_FROM)
+
+_SHOWN = 10
+_MAX_TABLE_RATIO = 200
+_MIN_TABLE_BYTES = 50_000_000
+_FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+class Texts(NamedTuple):
+    """A table as it is written.
+
+    Attributes:
+        table: `table` (its name), `row` (counted as an editor shows it), and as String each column of a manifest and `read_from`; columns
+            left out and empty fields are null.
+        problems: rows that could not be taken, with the reason.
+        header: whether row 1 is the header.
+        audio: opens the recordings, where the table holds them itself.
+    """
+
+    table: pl.DataFrame
+    problems: list[tuple[str, int, str]]
+    header: bool = False
+    audio: ParquetAudio | None = None
+
+
+def table_format(name: str) -> str | None:
+    """The format that a file name's ending says: "csv", "tsv", "jsonl" or "parquet"; the texts may be gzipped.
+
+    >>> table_format("a.CSV"), table_format("a.jsonl.gz"), table_format("a.wav")
+    ('csv', 'jsonl', None)
+    """
+    name = name.lower()
+    return next((form for ending, form in _FORMATS.items() if name.removesuffix(".gz" * (form != "parquet")).endswith(ending)), None)
+
+
+def read_texts(place: Place, columns: Mapping[str, str], *, several: bool = False) -> Texts:
+    """A table as it is written.
+
+    Args:
+        place: the file.
+        columns: what it calls the columns that are not called as in a manifest.
+        several: whether it is one of several tables, so that recordings within it bear its name.
+
+    Raises:
+        CorpusError: not UTF-8, not a table, no `path` column, a column that is not there, or no rows.
+    """
+    form = table_format(place.name)
+    if form == "parquet":
+        texts = _read_parquet(place, columns, several=several)
+    else:
+        texts = _read_jsonl(place, columns) if form == "jsonl" else _read_separated(place, columns)
+    # Spreadsheets leave blank lines at the end.
+    table = texts.table.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in TEXTS)
+    table = table.filter(~pl.all_horizontal(pl.col(TEXTS).is_null())).with_columns(pl.lit(place.name).alias(TABLE))
+    if table.is_empty() and not texts.problems:
+        raise CorpusError(f"{place} has {'a header and ' * texts.header}no rows; give one row a clip")
+    return texts._replace(table=table.select(TABLE, ROW, *TEXTS))
+
+
+def read_utf8(place: Place) -> bytes:
+    """A text file's bytes, inflated if it is gzipped, without a byte-order mark.
+
+    Raises:
+        CorpusError: it cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        with place.open("rb") as file:
+            data = file.read(MAX_MEMBER_BYTES + 1)
+        if place.name.lower().endswith(".gz"):
+            data = _gunzip(data)
+        data = data.removeprefix(codecs.BOM_UTF8)
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CorpusError(f"{place} is not UTF-8 (line {line}); save it as UTF-8, in spreadsheets 'CSV UTF-8'") from None
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise CorpusError(f"{place} cannot be read: {getattr(error, 'strerror', None) or one_line(error)}; make it readable") from None
+    if len(data) > MAX_MEMBER_BYTES:
+        raise CorpusError(f"{place} is larger than {MAX_MEMBER_BYTES >> 30} GiB; give it as Parquet, or in parts")
+    return data
+
+
+def _gunzip(data: bytes) -> bytes:
+    limit = max(_MIN_TABLE_BYTES, _MAX_TABLE_RATIO * len(data))
+    pieces, size = [], 0
+    while data.strip(b"\0"):  # gzip files may be several, one behind the other
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        pieces.append(stream.decompress(data, limit + 1 - size))
+        size += len(pieces[-1])
+        if size > limit:
+            raise ValueError(f"more than {limit} bytes packed into {len(data)}: a decompression bomb")
+        if not stream.eof:
+            raise EOFError("the file is cut off")
+        data = stream.unused_data
+    return b"".join(pieces)
+
+
+def _read_separated(place: Place, columns: Mapping[str, str]) -> Texts:
+    separator, name = (",", "CSV") if table_format(place.name) == "csv" else ("\t", "TSV")
+    data = read_utf8(place)
+    try:
+        table = pl.read_csv(io.BytesIO(data), infer_schema=False, separator=separator)
+    except pl.exceptions.NoDataError:
+        raise CorpusError(f"{place} is empty; give a {name} with a 'path' column and one row a clip") from None
+    except pl.exceptions.PolarsError as error:
+        raise CorpusError(f"{place} is not a valid {name}: {str(error).strip().splitlines()[0]}") from None
+    chosen = _choose_columns(place, table.columns, columns)
+    return Texts(_as_texts(table, chosen).with_row_index(ROW, offset=2), [], header=True)
+
+
+def _read_jsonl(place: Place, columns: Mapping[str, str]) -> Texts:
+    problems: list[tuple[str, int, str]] = []
+    names = {name: columns.get(name, name) for name in TEXTS}
+    kept: dict[str, list[Any]] = {name: [] for name in (ROW, *TEXTS)}
+    keys: dict[str, None] = {}
+    for row, value in read_json_lines(place):
+        if not isinstance(value, dict):
+            problems.append((place.name, row, "is not a JSON object"))
+            continue
+        keys |= dict.fromkeys(value) if len(keys) < _SHOWN else {}
+        kept[ROW].append(row)
+        for name, key in names.items():
+            cell = value.get(key)
+            if isinstance(cell, (dict, list)):
+                problems.append(
+                    (place.name, row, f"{key} is {'an object' if isinstance(cell, dict) else 'a list'}, not a text or a number")
+                )
+                cell = None
+            kept[name].append(as_text(cell))
+    for name, key in names.items():
+        if (name == "path" or name in columns) and kept[ROW] and all(cell is None for cell in kept[name]) and key not in keys:
+            _choose_columns(place, list(keys), columns)
+    return Texts(pl.DataFrame(kept, schema={ROW: pl.UInt32, **dict.fromkeys(TEXTS, pl.String)}), problems)
+
+
+def read_json_lines(place: Place) -> Iterator[tuple[int, Any]]:
+    """Number and value of each line that is not blank; a line that is not JSON has the value None."""
+    for row, line in enumerate(read_utf8(place).splitlines(), start=1):
+        if line.strip():
+            try:
+                yield row, json.loads(line)
+            except (ValueError, RecursionError):
+                yield row, None
+
+
+def as_text(cell: str | float | None) -> str | None:
+    """A plain JSON value as a table would have it."""
+    return cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+
+
+def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) -> Texts:
+    try:
+        source = parquet_source(place)
+        schema = scan(source).collect_schema()
+        class_names = read_class_names(source)
+    except PARQUET_ERRORS as error:
+        raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
+    audio_column = find_audio_column(schema, columns.get("path", "path"))
+    chosen = _choose_columns(place, list(schema), {**columns, **({"path": audio_column} if audio_column else {})})
+    for name, column in chosen.items():
+        if schema[column].is_nested() and column != audio_column:
+            raise CorpusError(f"{place} has nested values in its column {column!r}; give --column {name}=ANOTHER, one with plain values")
+    cells = {name: pl.col(column) for name, column in chosen.items()}
+    if audio_column:
+        cells["path"] = pl.col(audio_column).struct.field("path")
+    try:
+        table = scan(source).select(cell.alias(name) for name, cell in cells.items()).collect(engine="streaming")
+    except PARQUET_ERRORS as error:
+        raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
+    for name, column in chosen.items():
+        if column in class_names and table.schema[name].is_integer():
+            names = dict(enumerate(class_names[column]))
+            table = table.with_columns(pl.col(name).replace_strict(names, default=None, return_dtype=pl.String))
+    audio = ParquetAudio.of(place, audio_column, table["path"], several=several) if audio_column else None
+    if audio:
+        table = table.with_columns(pl.Series("path", list(audio.rows), dtype=pl.String))
+    return Texts(_as_texts(table, {name: name for name in chosen}).with_row_index(ROW, offset=1), [], audio=audio)
+
+
+def _choose_columns(place: Place, present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """The table's own name for each column of a manifest that it has."""
+    for name, column in columns.items():
+        if column not in present:
+            raise CorpusError(f"{place} has no column {column!r} to take as {name}; {choices(column, present)}")
+    chosen = {name: columns.get(name, name) for name in TEXTS if columns.get(name, name) in present}
+    if "path" not in chosen:
+        listed = ", ".join(present)
+        raise CorpusError(f"{place} has no column 'path'; its columns are: {listed}; name the one with the files by --column path=NAME")
+    return chosen
+
+
+def _as_texts(table: pl.DataFrame, chosen: Mapping[str, str]) -> pl.DataFrame:
+    missing = [pl.lit(None, pl.String).alias(name) for name in TEXTS if name not in chosen]
+    return table.select(*(pl.col(column).cast(pl.String, strict=False).alias(name) for name, column in chosen.items()), *missing)
