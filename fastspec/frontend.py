@@ -21,6 +21,9 @@ from fastspec.spec import FeatureSpec, Recipe
 
 Float32 = NDArray[np.float32]
 
+# Samples beyond it count as not finite in blocks other than mel and stft: their squares, summed over a frame, stay within float32.
+_BLOCKS_LIMIT = 1e15
+
 # log_b(x) = log2(x) * scale, and 10 log10 for decibels.
 _LOG_SCALES = {"none": 1.0, "ln": math.log(2), "log10": math.log10(2), "db": 10 * math.log10(2)}
 
@@ -58,7 +61,7 @@ class FrontEnd:
     def __call__(self, samples: ArrayLike) -> Float32:
         """Features of one clip: `(samples,)` float32 in any range, or int16 scaled by 1 / 32768, to `(frames, bands)` float32.
 
-        Frames whose window covers a NaN or an infinity are NaN.
+        Frames whose window covers a NaN, an infinity or a number so large that features would overflow float32 are NaN.
         """
         array = np.asarray(samples)
         if array.ndim != 1:
@@ -81,7 +84,8 @@ class FrontEnd:
         if self._blocks is None:
             self._extract(self._condition(clips), out)
         elif shape[1]:
-            for clip, rows in zip(clips, out, strict=True):
+            usable = np.where(np.abs(clips) <= _BLOCKS_LIMIT, clips, np.float32(np.nan))
+            for clip, rows in zip(usable, out, strict=True):
                 self._blocks.fill(clip, {spec: front(clip) for spec, front in self._sources.items()}, rows)
         if self.spec.normalize == "per_band":
             normalize_bands(out.reshape(-1), *shape, np.empty(2 * shape[2]))
@@ -103,8 +107,8 @@ class FrontEnd:
         return conditioned
 
     def _extract_around_nonfinite(self, clips: Float32, sizes: tuple[int, int, int], out: Float32) -> None:
-        """Compute with zeros in place of NaN and infinity, then erase the frames that saw one, before any maximum is taken."""
-        finite = np.isfinite(clips)
+        """Compute with zeros in place of samples that are not usable, then erase the frames that saw one, before any maximum is taken."""
+        finite = np.abs(clips) <= self._plan.limit
         covered = np.zeros(sizes[0] * sizes[2], np.uint8)
         scratch = self._scratch()
         find_covered(frozen((~finite).astype(np.float32)), *sizes, self._plan, scratch.rows[: len(self._plan.window)], covered)
@@ -158,10 +162,14 @@ def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
     shape = window(spec.window, length, periodic=spec.periodic) * spec.sample_scale * (0.5 if packed else 1.0)
     preemphasis = spec.preemphasis if spec.preemphasis_mode == "frame" else 0.0
     # Normalisation is part of the logarithm's scale; a floor below the maximum scales with it.
+    # A bin's power is at most the square of what a full window of the largest sample adds up to. Eight times that leaves room for
+    # pre-emphasis and for what passes through the transform.
+    largest_power = 64 * max(1.0, float(filters.weights.max())) * float(filters.width.max())
     mean, std = (spec.norm_mean, spec.norm_std) if spec.normalize == "fixed" else (0.0, 1.0)
     return Plan(
         lanes=lanes,
         packed=packed,
+        limit=np.float32(math.sqrt(np.finfo(np.float32).max / largest_power) / max(1.0, np.abs(shape).sum())),
         hop_length=spec.hop_length,
         offset=spec.first_sample,
         mirrored=spec.pad_mode != "constant",

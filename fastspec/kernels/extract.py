@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastspec.kernels.clipwise import erase_frames, lift_to_floor
 from fastspec.kernels.fft import plain_power, transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, take_roots, write_frames
-from fastspec.kernels.framing import all_finite, condition_row, copy_row, load_points
+from fastspec.kernels.framing import all_usable, condition_row, copy_row, load_points
 from fastspec.kernels.jit import entry, inline
 from fastspec.kernels.simd import Lanes
 
@@ -21,6 +21,7 @@ class Plan(NamedTuple):
 
     lanes: Lanes
     packed: bool  # n_fft is even: two samples make one complex point
+    limit: np.float32  # the largest sample whose features cannot overflow
     hop_length: int
     offset: int  # the first sample under frame 0's window; negative where frames are centred
     mirrored: bool  # the clip stands beyond its ends, reversed; else zeros
@@ -107,22 +108,22 @@ def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at):
 
 @entry
 def extract(samples, n_clips, n_samples, n_frames, plan, scratch, covered, out) -> Any:
-    """Features of `n_clips` clips of `n_samples` each. Returns whether all samples are finite.
+    """Features of `n_clips` clips of `n_samples` each. Returns whether all samples are usable: numbers within the plan's limit.
 
     samples: `(clips * samples,)` float32. out: `(clips * frames * bands,)` float32, written. covered: `(clips * frames,)` uint8, set for
     frames to be NaN, or empty. Where it returns False, `out` is not to be used.
     """
-    n_bands, finite = len(plan.first), True
+    n_bands, usable = len(plan.first), True
     for c in range(n_clips):
         clip, at = c * n_samples, c * n_frames * n_bands
-        finite &= all_finite(plan.lanes, samples, clip, clip + n_samples)
+        usable &= all_usable(plan.lanes, samples, clip, clip + n_samples, plan.limit)
         if n_frames > 0:
             _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at)
         if len(covered) > 0:
             erase_frames(out, at, n_frames, n_bands, covered, c * n_frames)
         if plan.lifted:
             lift_to_floor(plan.lanes, out, at, at + n_frames * n_bands, plan.depth, scratch.points)
-    return finite
+    return usable
 
 
 @entry

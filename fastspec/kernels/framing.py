@@ -10,6 +10,8 @@ import numpy as np
 from fastspec.kernels.jit import entry, inline, kernel
 from fastspec.kernels.simd import Lanes, gather, lane_sum, load, load_splat, load_tile, splat, store
 
+FLOAT32_MAX = np.finfo(np.float32).max
+
 
 @inline
 def _mirrored(i, n, edge):
@@ -125,17 +127,20 @@ def _place(lanes, column, k, plan, points, packed):
 
 
 @inline
-def all_finite(lanes: Lanes, samples, start, stop):
-    """Whether none of `samples[start:stop]` is NaN or infinite: only those are not 0 when multiplied by 0."""
+def all_usable(lanes: Lanes, samples, start, stop, limit):
+    """Whether none of `samples[start:stop]` is NaN or beyond +-limit.
+
+    Times `FLT_MAX / limit`, those beyond overflow, and only what is not finite is not 0 when multiplied by 0.
+    """
     w = len(lanes)
-    zero = splat(lanes, np.float32(0))
+    zero, scale = splat(lanes, np.float32(0)), splat(lanes, FLOAT32_MAX / limit)
     a = b = c = d = zero
     i = start
     while i + 4 * w <= stop:
-        a, b = a + load(lanes, samples, i) * zero, b + load(lanes, samples, i + w) * zero
-        c, d = c + load(lanes, samples, i + 2 * w) * zero, d + load(lanes, samples, i + 3 * w) * zero
+        a, b = a + load(lanes, samples, i) * scale * zero, b + load(lanes, samples, i + w) * scale * zero
+        c, d = c + load(lanes, samples, i + 2 * w) * scale * zero, d + load(lanes, samples, i + 3 * w) * scale * zero
         i += 4 * w
-    total = lane_sum((a + b) + (c + d))
+    usable = lane_sum((a + b) + (c + d)) == 0
     for k in range(i, stop):
-        total += samples[k] * np.float32(0)
-    return total == 0
+        usable &= abs(samples[k]) <= limit
+    return usable
