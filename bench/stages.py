@@ -16,6 +16,7 @@ from fastspec.kernels.fft import transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, write_frames
 from fastspec.kernels.framing import load_points
 from fastspec.kernels.jit import entry
+from fastspec.kernels.simd import announce
 
 COLUMNS = {"step": "step", "ns_per_frame": "ns / frame", "percent": "%", "seconds": "s"}
 
@@ -75,6 +76,9 @@ def _pass_through(samples, n_frames, plan, scratch, out, depth):
     """
     lanes, w = plan.lanes, len(plan.lanes)
     for t in range(0, n_frames - w + 1, w):
+        if depth > 4:
+            for i in range(t * len(plan.first), (t + w) * len(plan.first), 16):
+                announce(out, i)
         load_points(lanes, samples, t * plan.hop_length, plan.hop_length, plan, scratch.points)
         if depth > 1:
             transform(lanes, scratch.points, plan.passes, plan.factors, scratch.spare)

@@ -93,7 +93,7 @@ class FrontEnd:
 
     def _extract(self, clips: Float32, out: Float32) -> None:
         sizes = *clips.shape, out.shape[1]
-        if not extract(frozen(clips), *sizes, self._plan, self._scratch(), _NONE_COVERED, out.reshape(-1)):
+        if not extract(frozen(clips), *sizes, self._plan, self._scratch(), _NONE_COVERED, self._least(sizes[2]), out.reshape(-1)):
             self._extract_around_nonfinite(clips, sizes, out)
 
     def _condition(self, clips: Float32) -> Float32:
@@ -114,7 +114,10 @@ class FrontEnd:
         find_covered(frozen((~finite).astype(np.float32)), *sizes, self._plan, scratch.rows[: len(self._plan.window)], covered)
         covered.flags.writeable = False
         clean = np.where(finite, clips, np.float32(0))
-        extract(frozen(clean), *sizes, self._plan, scratch, covered, out.reshape(-1))
+        extract(frozen(clean), *sizes, self._plan, scratch, covered, self._least(sizes[2]), out.reshape(-1))
+
+    def _least(self, n_frames: int) -> Float32:
+        return np.empty(n_frames + len(self._plan.lanes) if self._plan.lifted else 0, np.float32)
 
     def _scratch(self) -> Scratch:
         """This thread's scratch."""

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.kernels.clipwise import erase_frames, lift_to_floor
+from fastspec.kernels.clipwise import erase_frames, find_largest, lift_to_floor, note_range
 from fastspec.kernels.fft import plain_power, transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, take_roots, write_frames
 from fastspec.kernels.framing import all_usable, condition_row, copy_row, load_points
 from fastspec.kernels.jit import entry, inline
-from fastspec.kernels.simd import Lanes
+from fastspec.kernels.simd import Lanes, announce, splat, store
+
+CACHE_LINE_FLOATS = 16
 
 
 class Plan(NamedTuple):
@@ -56,13 +58,14 @@ class Scratch(NamedTuple):
     rows: NDArray[np.float32]  # W frames copied out of the clip's edges
     tail: NDArray[np.float32]  # W frames of bands, when fewer are wanted
     spare: NDArray[np.float32]  # one butterfly of a radix without a DFT of its own
+    largest: NDArray[np.float32]  # of W lanes, over a clip
 
 
 def scratch_sizes(plan: Plan) -> tuple[int, ...]:
     """Floats in each array of the `Scratch` that a plan needs."""
     w, n_bands = len(plan.lanes), len(plan.first)
     points = 2 * w * (len(plan.order) + 1)
-    return points, w * n_bands, w * len(plan.window), w * n_bands, 2 * w * int(max(plan.passes, default=1))
+    return points, w * n_bands, w * len(plan.window), w * n_bands, 2 * w * int(max(plan.passes, default=1)), w
 
 
 @inline
@@ -83,12 +86,14 @@ def _compute_block(plan, scratch, source, first, stride):
 
 
 @inline
-def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at):
+def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, least, out, at):
     lanes, w = plan.lanes, len(plan.lanes)
     length, n_bands, hop = len(plan.window), len(plan.first), plan.hop_length
     for t in range(0, n_frames, w):
         start, count = t * hop + plan.offset, min(w, n_frames - t)
         source, first, stride = samples, clip + start, hop
+        for i in range(at + t * n_bands, at + (t + count) * n_bands, CACHE_LINE_FLOATS):
+            announce(out, i)
         if plan.conditioned or count < w or start < 0 or start + (w - 1) * hop + length > n_samples:
             for lane in range(w):
                 # Lanes past the last frame repeat it: they cost nothing and are dropped below.
@@ -98,6 +103,8 @@ def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at):
                     condition_row(lanes, scratch.rows, row, length, plan.frame_mean, plan.preemphasis)
             source, first, stride = scratch.rows, 0, length
         _compute_block(plan, scratch, source, first, stride)
+        if plan.lifted:
+            note_range(lanes, scratch.bands, n_bands, scratch.largest, least, t)
         if count == w:
             write_frames(lanes, scratch.bands, n_bands, out, at + t * n_bands)
         else:
@@ -107,22 +114,25 @@ def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at):
 
 
 @entry
-def extract(samples, n_clips, n_samples, n_frames, plan, scratch, covered, out) -> Any:
+def extract(samples, n_clips, n_samples, n_frames, plan, scratch, covered, least, out) -> Any:
     """Features of `n_clips` clips of `n_samples` each. Returns whether all samples are usable: numbers within the plan's limit.
 
     samples: `(clips * samples,)` float32. out: `(clips * frames * bands,)` float32, written. covered: `(clips * frames,)` uint8, set for
-    frames to be NaN, or empty. Where it returns False, `out` is not to be used.
+    frames to be NaN, or empty. least: where the plan lifts, scratch for a float32 a frame and W more. Where it returns False, `out` is
+    not to be used.
     """
     n_bands, usable = len(plan.first), True
     for c in range(n_clips):
         clip, at = c * n_samples, c * n_frames * n_bands
         usable &= all_usable(plan.lanes, samples, clip, clip + n_samples, plan.limit)
+        store(scratch.largest, 0, splat(plan.lanes, np.float32(-np.inf)))
         if n_frames > 0:
-            _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, out, at)
+            _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, least, out, at)
         if len(covered) > 0:
             erase_frames(out, at, n_frames, n_bands, covered, c * n_frames)
+            find_largest(out, at, at + n_frames * n_bands, scratch.largest)
         if plan.lifted:
-            lift_to_floor(plan.lanes, out, at, at + n_frames * n_bands, plan.depth, scratch.points)
+            lift_to_floor(plan.lanes, out, at, n_frames, n_bands, scratch.largest, least, plan.depth)
     return usable
 
 

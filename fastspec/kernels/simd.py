@@ -287,6 +287,22 @@ def _lower_scatter(_context: Any, x: Any, first: Any, stride: Any, value: Vector
     return types.void(x, types.intp, types.intp, value), codegen
 
 
+def announce(x: NDArray[np.float32], index: int) -> None:
+    """Say that the memory around `x[index]` is about to be written, so that the processor fetches it meanwhile."""
+
+
+@compiled_as(announce)
+def _lower_announce(_context: Any, x: Any, index: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.bitcast(_pointer(context, builder, sig.args[0], args[0], args[1], 1, width=1), ir.IntType(8).as_pointer())
+        kinds = [pointer.type, _I32, _I32, _I32]
+        prefetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0i8")
+        builder.call(prefetch, [pointer, *(ir.Constant(_I32, number) for number in (1, 3, 1))])  # to write, to keep, data
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp), codegen
+
+
 # --- arithmetic --------------------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +328,19 @@ def maximum(x: Vector, y: Vector) -> Vector:
 def _lower_maximum(_context: Any, x: VectorType, y: VectorType) -> Any:
     def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
+
+    return x(x, y), codegen
+
+
+def minimum(x: Vector, y: Vector) -> Vector:
+    """The smaller of two vectors, lane by lane; y where x is NaN."""
+    return np.where(x < y, x, y)
+
+
+@compiled_as(minimum)
+def _lower_minimum(_context: Any, x: VectorType, y: VectorType) -> Any:
+    def codegen(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[0], args[1])
 
     return x(x, y), codegen
 
