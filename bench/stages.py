@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.kernel import SPEECH, Float32, noise
 from bench.measure import best_seconds, one_thread
+from bench.peak import measure_peak, stage_work
 from fastspec.frontend import FrontEnd
 from fastspec.kernels.fft import transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, write_frames
@@ -18,7 +19,14 @@ from fastspec.kernels.framing import load_points
 from fastspec.kernels.jit import entry
 from fastspec.kernels.simd import announce
 
-COLUMNS = {"step": "step", "ns_per_frame": "ns / frame", "percent": "%", "seconds": "s"}
+COLUMNS = {
+    "step": "step",
+    "ns_per_frame": "ns / frame",
+    "percent": "%",
+    "ns_at_peak": "at the machine's peak",
+    "percent_of_peak": "% of it",
+    "seconds": "s",
+}
 
 
 class Stage(NamedTuple):
@@ -42,7 +50,8 @@ STAGES = (
 def run_stages(*, clips: int, seconds: float, repeat: int) -> list[dict[str, Any]]:
     """One row a stage of the first case of `bench kernel`, then what stands around the stages, then the whole call.
 
-    A stage is what it adds to a run that ends before it: each then works on the data that it sees in the kernel.
+    A stage is what it adds to a run that ends before it: each then works on the data that it sees in the kernel. Beside it stands the
+    least that its arithmetic, or the memory that it reads and writes, would take on this machine (`bench.peak`).
     """
     samples, front = noise(clips, seconds, SPEECH), FrontEnd(SPEECH)
     out = front.batch(samples)
@@ -56,9 +65,18 @@ def run_stages(*, clips: int, seconds: float, repeat: int) -> list[dict[str, Any
     added = [after - before for before, after in zip([0.0, *frame_s], frame_s, strict=False)]
     names = [*(stage.name for stage in STAGES), "clip edges, finite test, call", "the whole"]
     taken = [*added, whole_s - frame_s[-1], whole_s]
+    peak, work = measure_peak(repeat=repeat), stage_work(SPEECH, len(front._plan.weights))
+    least = [each.bound_s(peak) for each in work]
     return [
-        {"step": name, "ns_per_frame": spent * 1e9, "percent": 100 * spent / whole_s, "seconds": None}
-        for name, spent in zip(names, taken, strict=True)
+        {
+            "step": name,
+            "ns_per_frame": spent * 1e9,
+            "percent": 100 * spent / whole_s,
+            "ns_at_peak": bound and bound * 1e9,
+            "percent_of_peak": bound and 100 * bound / spent,
+            "seconds": None,
+        }
+        for name, spent, bound in zip(names, taken, [*least, None, sum(least)], strict=True)
     ]
 
 
@@ -107,7 +125,7 @@ def run_first_calls() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as cache:
         cold, warm = first_call_seconds(cache), first_call_seconds(cache)
     return [
-        {"step": f"{step}, {state} cache", "ns_per_frame": None, "percent": None, "seconds": taken}
+        dict.fromkeys(COLUMNS) | {"step": f"{step}, {state} cache", "seconds": taken}
         for state, timing in (("empty", cold), ("filled", warm))
         for step, taken in timing.items()
     ]

@@ -9,6 +9,7 @@ from bench import kernel, readme, stages
 from bench.__main__ import main
 from bench.measure import best_seconds
 from bench.output import as_text
+from bench.peak import Peak, Work, stage_work
 from fastspec.errors import RunFailed
 from fastspec.references import REFERENCES, Reference, references
 
@@ -100,6 +101,20 @@ def test_stages__add_up_to_the_whole():
     *parts, whole = stages.run_stages(clips=1, seconds=0.2, repeat=1)
     assert [row["step"] for row in parts[:-1]] == [stage.name for stage in stages.STAGES]
     assert sum(row["ns_per_frame"] for row in parts) == pytest.approx(whole["ns_per_frame"])
+
+
+def test_each_stage__stands_beside_what_the_machine_takes_at_least():
+    *parts, whole = stages.run_stages(clips=1, seconds=0.2, repeat=1)
+    at_peak = [row["ns_at_peak"] for row in parts[:-1]]
+    assert all(bound > 0 for bound in at_peak)
+    assert whole["ns_at_peak"] == pytest.approx(sum(at_peak))
+
+
+def test_work_of_a_stage__is_bound_by_what_takes_longest():
+    peak = Peak(flops=1e9, read=1e9, written=5e8)
+    assert Work(flops=1e9).bound_s(peak) == 1
+    assert Work(flops=1e9, read=2e9, written=3e9).bound_s(peak) == 6
+    assert stage_work(kernel.SPEECH, 100)[1].flops == 5 * 256 * 8
 
 
 def test_all_stages_together__compute_the_front_end():
