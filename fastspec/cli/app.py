@@ -1,11 +1,14 @@
 """The application that all commands belong to."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 import fastspec
 from fastspec.cli import demonstration, featurizing, learning, listing, warming
+
+_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="fastspec",
@@ -13,7 +16,7 @@ app = typer.Typer(
     epilog="Start with: fastspec demo  ·  or with your own folder: fastspec featurize CORPUS -o features.zarr",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_CONTEXT,
 )
 
 
@@ -40,3 +43,18 @@ app.command("warmup")(warming.warmup)
 app.add_typer(listing.preset_app, name="preset")
 app.add_typer(listing.plugin_app, name="plugin")
 app.add_typer(listing.store_app, name="store")
+
+
+def build_command() -> Callable[[], None]:
+    """The application as it is run. A flag's help does not say that it is a truth value."""
+    command = typer.main.get_command(app)
+    _hide_types_of_flags(command)
+    return command
+
+
+def _hide_types_of_flags(command: Any) -> None:
+    for option in (*command.params, command.get_help_option(typer.Context(command, **_CONTEXT))):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for child in getattr(command, "commands", {}).values():
+        _hide_types_of_flags(child)
