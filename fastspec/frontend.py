@@ -145,10 +145,11 @@ def features(samples: ArrayLike, sample_rate: int, spec: str | FeatureSpec | Rec
     array = np.asarray(samples)
     if array.ndim != 1:
         raise SamplesError(f"samples have the shape {array.shape}; give one channel as (samples,)")
+    front = FrontEnd(recipe)  # refuses what cannot be computed before anything is resampled
     mono = _as_float32(array[None])[0]
     if sample_rate != recipe.spec.sample_rate:
         mono = change_rate(mono, sample_rate, target_hz=recipe.spec.sample_rate, quality=recipe.clip.resample)
-    return FrontEnd(recipe)(mono)
+    return front(mono)
 
 
 def kernel_target() -> str:
