@@ -1,6 +1,7 @@
 """From a manifest's recordings to its clips: how long each recording is, then where its clips begin."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -40,7 +41,7 @@ def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progre
             cuts.append(_keep(row) if extent is None else cut_stretch(row.start_s, row.duration_s, extent, policy))
             channels.append(extent.channels if extent and policy.channel == "each" else 0)
     table = _expand(manifest.table, cuts, np.array(channels), each=policy.channel == "each")
-    return Manifest(table, manifest.source, manifest.recordings, manifest.ignored)
+    return replace(manifest, table=table, origins=None)
 
 
 def _keep(row: ClipRow) -> Cuts:
