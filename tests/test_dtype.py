@@ -86,7 +86,7 @@ def test_unknown_dtype__is_refused():
 
 
 @pytest.mark.parametrize("name", sorted(name for name, recipe in PRESETS.items() if recipe.spec.log != "none"))
-@pytest.mark.parametrize("level", [0.0, 1e-30, 1e15])
+@pytest.mark.parametrize("level", [0.0, 1e-30, 1e9])
 def test_logarithmic_preset__never_leaves_float16(name, level):
     spec = PRESETS[name].spec.replace(deltas=2)
     check_dtype(spec, "float16")

@@ -67,7 +67,7 @@ def test_odd_file__gives_what_the_table_says(odd, folders, capfd):
     capfd.readouterr()  # the MP3 decoder writes its notes to stderr
     info = clip.info
     assert OddFile(odd.corpus, odd.name, info.status, info.decoded_frames, info.sample_rate, info.channels) == odd
-    assert (info.reason is None) == (info.status == "ok")
+    assert (info.reason is None or "channel" in info.reason) == (info.status == "ok")  # what is remarked of channels is no failure
     assert clip.usable == (len(clip.samples) > 0)
 
 

@@ -117,12 +117,13 @@ def spread_dilations(frames: int, n_features: int) -> tuple[NDArray[np.int32], N
     """Dilations spaced evenly in their logarithm, up to a window as long as the clip, and how many features a kernel has at each.
 
     >>> [array.tolist() for array in spread_dilations(65, 84 * 10)]
-    [[1, 2, 3, 4, 5, 6, 8], [4, 1, 1, 1, 1, 1, 1]]
+    [[1, 2, 3, 4, 5, 6, 8], [3, 2, 1, 1, 1, 1, 1]]
     """
     per_kernel = max(1, n_features // len(KERNELS))
     count = min(per_kernel, _MAX_DILATIONS)
     exponents = np.linspace(0, np.log2(max(1.0, (frames - 1) / 8)), count)
-    dilations, times = np.unique((2**exponents).astype(np.int32), return_counts=True)
+    # Powers that are whole numbers come out just below or not, by where in memory they are computed.
+    dilations, times = np.unique((2**exponents * (1 + 1e-9)).astype(np.int32), return_counts=True)
     per_dilation = (times * (per_kernel / count)).astype(np.int32)
     missing = per_kernel - int(per_dilation.sum())
     per_dilation += missing // len(dilations)
