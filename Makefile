@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Files of tests side by side; fixtures of a file are made once.
+PYTEST_ARGS ?= --numprocesses auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types check-imports pytest bench clean
