@@ -191,7 +191,7 @@ featurize(read_corpus(corpus), output, recipe=Recipe.from_json(recipe), workers=
 
 # While the store is drafted; before the first chunk is flushed and the third; before the first commit, the last, the ledger and the mark
 # that all is done; while old valid frames are removed; while commit records are.
-INSTANTS = [("write_atomically", 1), ("sync_file", 2), ("sync_file", 4), ("write_atomically", 2), ("write_atomically", 4)]
+INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_atomically", 2), ("write_atomically", 4)]
 INSTANTS += [("write_atomically", 5), ("write_atomically", 6), ("remove_tree", 1), ("remove_tree", 2)]
 
 
@@ -241,7 +241,7 @@ def test_finished_store__resumed_is_left_alone(store, manifest, tmp_path):
 
 
 def test_output_that_exists__is_refused(store, manifest, tmp_path):
-    with pytest.raises(StoreError, match=r"finished.*--overwrite"):
+    with pytest.raises(StoreError, match=r"finished; give overwrite=True"):
         featurize(manifest, store.path, recipe=RECIPE)
     other = tmp_path / "photos"
     other.mkdir()
@@ -263,7 +263,7 @@ def unfinished(manifest, path):
 
 def test_unfinished_output__names_resume_and_how_much_is_done(manifest, tmp_path):
     path = unfinished(manifest, tmp_path / "s.zarr")
-    with pytest.raises(StoreError, match=rf"0 of {len(manifest)} clips are done; give --resume"):
+    with pytest.raises(StoreError, match=rf"0 of {len(manifest)} clips are done; give resume=True"):
         featurize(manifest, path, recipe=RECIPE)
 
 

@@ -80,12 +80,12 @@ def featurize(
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
 
-    pipeline.check_output(output, resume=resume, overwrite=overwrite)
-    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    if manifest.problems:
-        show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
     start = time.perf_counter()
     try:
+        pipeline.check_output(output, resume=resume, overwrite=overwrite, flags=True)
+        manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+        if manifest.problems:
+            show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
         with _progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
             plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=report)
         if not json:
@@ -104,8 +104,8 @@ def featurize(
                 on_progress=report,
             )
     except KeyboardInterrupt:
-        kept = f", {output} keeps what is done" if output.exists() else ""
-        show(f"interrupted; go on with the same command and --resume{kept}", stderr=True)
+        kept = f"go on with the same command and --resume, {output} keeps what is done" if output.exists() else "nothing written yet"
+        show(f"interrupted, {kept}", stderr=True)
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, json=json)
 

@@ -14,7 +14,7 @@ from fastspec.corpus.samples import Sample, read_samples
 from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["ClipRow", "Manifest", "RecordingError", "RowProblems", "read_corpus", "read_inputs"]
+__all__ = ["ClipRow", "Manifest", "RecordingError", "RowProblems", "Sample", "read_corpus", "read_inputs"]
 
 
 def read_corpus(

@@ -1,6 +1,7 @@
 """Whole runs: partitions fed to Dask through a window, committed as they end, resumed where they stopped."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fastspec.corpus import Manifest
+from fastspec.corpus import Manifest, Sample, read_corpus
 from fastspec.errors import FastspecError, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
@@ -17,10 +18,10 @@ from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, l
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
-from fastspec.store import FeatureStore, Layout, StoreWriter, open_store, read_manifest
+from fastspec.store import FeatureStore, Layout, StoreWriter, read_manifest
 from fastspec.store.files import remove_tree
+from fastspec.store.lock import locked, refuse_locked
 from fastspec.store.reading import is_finished, is_store
-from fastspec.store.writing import sweep_finished
 
 STREAM_CLIPS = 128
 
@@ -39,8 +40,8 @@ class Plan:
 
 
 def featurize(
-    manifest: Manifest,
-    output: str | Path,
+    manifest: Manifest | str | os.PathLike[str] | Iterable[Sample],
+    output: str | os.PathLike[str],
     *,
     recipe: Recipe,
     workers: int = 2,
@@ -57,7 +58,7 @@ def featurize(
     may be killed at any instant; with `resume` it goes on, and the store's bytes are those of a run that was never stopped.
 
     Args:
-        manifest: what to read.
+        manifest: what to read, or anything that `read_corpus` takes.
         output: the store's folder, which must not exist unless `resume` or `overwrite` is given.
         recipe: what to compute. Without a `clip_s` one is chosen (`choose_clip_length`) and frozen in the store.
         workers: threads; 0 computes in the calling one.
@@ -69,31 +70,29 @@ def featurize(
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
 
     Raises:
-        StoreError: the output exists, or cannot be resumed.
+        StoreError: the output exists, cannot be resumed or written, or another run is writing it.
         SpecError: the recipe cannot be computed, or not be stored in that dtype.
-        CorpusError: no recording can be decoded, so there is no clip length.
+        CorpusError: the corpus cannot be read, or no recording can be decoded, so there is no clip length.
         FastspecError: the memory is too little for one worker.
     """
     output = Path(output)
-    check_output(output, resume=resume, overwrite=overwrite)
-    front = FrontEnd(recipe)
-    plan = plan or plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=on_progress)
-    layout, clips = plan.layout, plan.clips
-    workers = _workers_within(memory_bytes, layout, workers)
-    if is_store(output) and not resume:
-        remove_tree(output)
-    if is_store(output):
-        writer = StoreWriter.resume(output, layout)
-        if is_finished(output):
-            sweep_finished(output)
-            return open_store(output)
-    else:
-        writer = StoreWriter.create(output, layout, manifest=clips.table)
-    tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-    work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally)
-    for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
-        pass
-    return writer.finish()
+    manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
+    with locked(output):
+        check_output(output, resume=resume, overwrite=overwrite)
+        front = FrontEnd(recipe)
+        known = output if resume else None
+        plan = plan or plan_run(manifest, recipe, output=known, workers=workers, dtype=dtype, on_progress=on_progress)
+        layout, clips = plan.layout, plan.clips
+        workers = _workers_within(memory_bytes, layout, workers)
+        if is_store(output) and not resume:
+            remove_tree(output)
+        writer = StoreWriter.resume(output, layout) if is_store(output) else StoreWriter.create(output, layout, manifest=clips.table)
+        if not is_finished(output):
+            tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally)
+            for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
+                pass
+        return writer.finish()
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
@@ -153,14 +152,19 @@ def current_versions() -> dict[str, str]:
     return {**{name: version(name) for name in names}, **libraries}
 
 
-def check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
+def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = False) -> None:
     """That a run may write to `output`: nothing is there, or a store and leave to go on with it or to remove it.
 
+    `flags` names the options as the command line has them.
+
     Raises:
-        StoreError: with how much is done, and the option that says what to do.
+        StoreError: with how much is done, and the option that says what to do; or another run is writing it.
     """
+    go_on, replace_it = ("--resume", "--overwrite") if flags else ("resume=True", "overwrite=True")
     if resume and overwrite:
-        raise StoreError("both resume and overwrite are given; resume goes on with a store, overwrite removes it: give one of them")
+        raise StoreError(f"both {go_on} and {replace_it} are given; the first goes on with a store, the other removes it: give one of them")
+    if flags:
+        refuse_locked(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not is_store(output):
@@ -168,10 +172,10 @@ def check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
     if resume or overwrite:
         return
     if is_finished(output):
-        raise StoreError(f"{output} exists and is finished; give --overwrite to replace it, or another name")
+        raise StoreError(f"{output} exists and is finished; give {replace_it} to replace it, or another name")
     writer = StoreWriter(output, Layout.read(output))
     done, total = writer.clips_done(), writer.layout.n_clips
-    raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give --resume to go on, or --overwrite")
+    raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give {go_on} to go on, or {replace_it}")
 
 
 def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally) -> None:

@@ -153,4 +153,4 @@ class Layout:
         changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]
         differences += [f"{name} is {self.versions.get(name)} there and {other.versions.get(name)} here" for name in changed]
         if differences:
-            raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or --overwrite to start anew")
+            raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or overwrite it to start anew")

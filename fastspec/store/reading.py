@@ -95,6 +95,11 @@ def read_manifest(path: Path) -> pl.DataFrame:
         raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
 
 
+def chunk_file(path: Path, chunk: int) -> Path:
+    """Where a chunk of the features lies, as Zarr names it."""
+    return path / "features" / "c" / str(chunk) / "0" / "0"
+
+
 def chunk_hashes(path: Path) -> list[str]:
     """The hash of each chunk's values in a finished store."""
     return list(json.loads((path / "finished.json").read_bytes())["chunks"])
@@ -133,7 +138,7 @@ def _check_whole(path: Path, layout: Layout) -> None:
     if shape != layout.shape or (n_hashes, height) != (layout.n_chunks, layout.n_clips):
         raise StoreError(f"{path} is damaged: its files do not agree on how many clips it holds; make it again with --overwrite")
     for chunk in range(layout.n_chunks):
-        file = path / "features" / "c" / str(chunk) / "0" / "0"
+        file = chunk_file(path, chunk)
         if not file.is_file():
             raise StoreError(
                 f"{path} is damaged: {file.relative_to(path)} is missing; make it again with 'fastspec featurize … --overwrite'"

@@ -3,7 +3,8 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,10 +15,11 @@ import zarr
 from numpy.typing import NDArray
 
 from fastspec.errors import StoreError
-from fastspec.store.files import remove_tree, sync_file, sync_folder, write_atomically
+from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, write_atomically
 from fastspec.store.layout import Layout
 from fastspec.store.ledger import make_ledger, to_parquet
-from fastspec.store.reading import FeatureStore, is_finished, open_store
+from fastspec.store.lock import draft_prefix
+from fastspec.store.reading import FeatureStore, chunk_file, is_finished, open_store
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -43,13 +45,15 @@ class StoreWriter:
         draft = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+            draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=draft_prefix(path)))
             _write_draft(draft, layout, manifest)
             draft.rename(path)
-        except OSError as error:
+        except BaseException as error:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
-            raise StoreError(f"{path} cannot be created: {error.strerror}; choose a folder that can be written") from None
+            if not isinstance(error, OSError | pl.exceptions.PolarsError):
+                raise
+            raise StoreError(f"{path} cannot be created: {_reason(error)}; choose a folder that can be written") from None
         sync_folder(path.parent)
         return cls(path, layout)
 
@@ -76,30 +80,38 @@ class StoreWriter:
 
         features: `(clips, frames, bands)` of the layout's dtype.
         """
-        self._features[start : start + len(features)] = features
-        sync_file(self.path / "features" / "c" / str(start // self.layout.chunk_clips) / "0" / "0")
+        file = chunk_file(self.path, start // self.layout.chunk_clips)
+        with _explained(self.path):
+            self._features[start : start + len(features)] = features
+            sync_file(file)
+            for folder in list(file.parents)[:4]:  # the names of folders that are new, up to `features`
+                sync_folder(folder)
         return hash_chunk(features)
 
     def commit(self, partition: int, *, hashes: Sequence[str], rows: Sequence[dict[str, Any]], valid_frames: NDArray[np.int32]) -> None:
         """Record that a partition is done: after its chunks, in one rename."""
         record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist()}
-        write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
+        with _explained(self.path):
+            write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
 
     def finish(self) -> FeatureStore:
         """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
-        pending = self.pending()
-        if pending:
-            raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
         if not is_finished(self.path):
-            records = [json.loads(self._commit_path(p).read_bytes()) for p in range(self.layout.n_partitions)]
-            self._write_valid_frames([n for record in records for n in record["valid_frames"]])
-            ledger = make_ledger(row for record in records for row in record["rows"])
-            write_atomically(self.path / "ledger.parquet", to_parquet(ledger))
-            self._sweep_features()
-            chunks = [digest for record in records for digest in record["hashes"]]
-            write_atomically(self.path / "finished.json", json.dumps({"chunks": chunks}).encode())
+            if pending := self.pending():
+                raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
+            with _explained(self.path):
+                self._write_the_rest()
         sweep_finished(self.path)
         return open_store(self.path)
+
+    def _write_the_rest(self) -> None:
+        records = [json.loads(self._commit_path(p).read_bytes()) for p in range(self.layout.n_partitions)]
+        self._write_valid_frames([n for record in records for n in record["valid_frames"]])
+        ledger = make_ledger(row for record in records for row in record["rows"])
+        write_atomically(self.path / "ledger.parquet", to_parquet(ledger))
+        self._sweep_features()
+        chunks = [digest for record in records for digest in record["hashes"]]
+        write_atomically(self.path / "finished.json", json.dumps({"chunks": chunks}).encode())
 
     def _write_valid_frames(self, counts: list[int]) -> None:
         remove_tree(self.path / "valid_frames")
@@ -108,11 +120,12 @@ class StoreWriter:
             zarr.create_array(
                 self.path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
             )
+        sync_tree(self.path / "valid_frames")
 
     def _sweep_features(self) -> None:
         """Remove what a kill left beside the chunks."""
         folder = self.path / "features"
-        chunks = {folder / "c" / str(i) / "0" / "0" for i in range(self.layout.n_chunks)}
+        chunks = {chunk_file(self.path, i) for i in range(self.layout.n_chunks)}
         for file in folder.rglob("*"):
             if file.is_file() and file not in chunks and file != folder / "zarr.json":
                 file.unlink()
@@ -139,8 +152,21 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
     )
     (draft / "commits").mkdir()
     manifest.write_parquet(draft / "manifest.parquet")
-    sync_file(draft / "manifest.parquet")
     write_atomically(draft / "fastspec.json", layout.to_json().encode())
+    sync_tree(draft)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """A disk that is full, or anything else that the system refuses, as one line that says how to go on."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{path} cannot be written: {_reason(error)}; what is done is kept, go on with --resume") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
 
 
 def sweep_finished(path: Path) -> None:
