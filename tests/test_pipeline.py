@@ -269,11 +269,22 @@ def test_unfinished_output__names_resume_and_how_much_is_done(manifest, tmp_path
 
 def test_resume_with_another_recipe_or_manifest__says_what_differs(manifest, folder, tmp_path):
     path = unfinished(manifest, tmp_path / "s.zarr")
-    with pytest.raises(StoreError, match="n_mels is 128 there and 64 here"):
-        featurize(manifest, path, recipe=RECIPE.replace(n_mels=64), resume=True)
+    other = RECIPE.replace(n_mels=64)
+    digests = f"digest {RECIPE.digest()[:12]}, here it has {other.digest()[:12]}: n_mels is 128 there and 64 here"
+    with pytest.raises(StoreError, match=digests):
+        featurize(manifest, path, recipe=other, resume=True)
     fewer = read_corpus(folder / "a")
     with pytest.raises(StoreError, match=f"the digest {manifest.digest()[:12]} and gave {len(manifest)} clips"):
         featurize(fewer, path, recipe=RECIPE, resume=True)
+    relabelled = manifest.with_table(manifest.table.with_columns(label=pl.lit("c")))
+    with pytest.raises(StoreError, match=r"a/000\.wav has the label a there and c here, a/002"):
+        featurize(relabelled, path, recipe=RECIPE, resume=True)
+    without_one = manifest.with_table(manifest.table[1:])
+    with pytest.raises(StoreError, match=r"1 recording is only there \(a/000\.wav\); give the same again"):
+        featurize(without_one, path, recipe=RECIPE, resume=True)
+    backwards = manifest.with_table(manifest.table.reverse())
+    with pytest.raises(StoreError, match="the same recordings are in another order"):
+        featurize(backwards, path, recipe=RECIPE, resume=True)
 
 
 def test_overwrite__replaces_the_store(store, manifest, tmp_path):

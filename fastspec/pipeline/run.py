@@ -18,7 +18,7 @@ from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, l
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
-from fastspec.store import FeatureStore, Layout, StoreWriter, read_manifest
+from fastspec.store import FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
 from fastspec.store.lock import locked, refuse_locked
 from fastspec.store.reading import is_finished, is_store
@@ -138,8 +138,10 @@ def plan_run(
         recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
     layout = Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions(), dtype=dtype)
     if known and output:
-        known.check_same(layout, output)
-        return Plan(known, replace(manifest, table=read_manifest(output)))
+        there = read_manifest(output)
+        changed = layout.manifest_digest != known.manifest_digest
+        known.check_same(layout, output, rows=describe_changes(there, manifest.table) if changed else "")
+        return Plan(known, manifest.with_table(there))
     clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
     return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)

@@ -11,8 +11,9 @@ STORE/
   finished.json     written last: hashes of the chunks
 """
 
+from fastspec.store.differences import describe_changes
 from fastspec.store.layout import Layout
 from fastspec.store.reading import FeatureStore, open_store, read_manifest
 from fastspec.store.writing import StoreWriter
 
-__all__ = ["FeatureStore", "Layout", "StoreWriter", "open_store", "read_manifest"]
+__all__ = ["FeatureStore", "Layout", "StoreWriter", "describe_changes", "open_store", "read_manifest"]

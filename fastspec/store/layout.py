@@ -135,19 +135,23 @@ class Layout:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{store} has no readable fastspec.json ({type(error).__name__}); it is no store or it is damaged") from None
 
-    def check_same(self, other: Self, store: Path) -> None:
+    def check_same(self, other: Self, store: Path, *, rows: str = "") -> None:
         """That a run with the layout `other` may go on with the store that has this one.
+
+        `rows` says how the manifests differ, where they do.
 
         Raises:
             StoreError: what differs, with both values.
         """
-        differences = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        changes = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        digests = f"the recipe there has the digest {self.recipe.digest()[:12]}, here it has {other.recipe.digest()[:12]}: "
+        differences = [digests + ", ".join(changes)] if changes else []
         if self.dtype != other.dtype:
             differences.append(f"dtype is {self.dtype} there and {other.dtype} here")
         if self.manifest_digest != other.manifest_digest:
             differences.append(
                 f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "
-                f"here it has the digest {other.manifest_digest[:12]}"
+                f"here it has the digest {other.manifest_digest[:12]}{': ' * bool(rows)}{rows}"
             )
         names = sorted(self.versions.keys() | other.versions.keys())
         changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]
