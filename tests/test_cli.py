@@ -87,7 +87,7 @@ def test_importing_fastspec__imports_nothing_heavy():
 
 
 COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["demo"], ["preset", "list"], ["preset", "show"]]
-COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"]]
+COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -130,7 +130,14 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
     assert len(options.pop("plan").clips) == 41
-    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False, "dtype": "float16"}
+    assert options == {
+        "workers": 0,
+        "memory_bytes": 2_000_000_000,
+        "resume": True,
+        "overwrite": False,
+        "dtype": "float16",
+        "on_error": "skip",
+    }
 
 
 @pytest.mark.parametrize(

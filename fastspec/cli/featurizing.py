@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
-from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe, parse_share
 from fastspec.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ def featurize(
     ] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
+    on_error: Annotated[
+        Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
+    ] = "skip",
+    max_failed: Annotated[
+        str | None, typer.Option("--max-failed", metavar="N%", help="Exit code 1 when more clips fail.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compute the features of every clip of a corpus into a store.
@@ -76,6 +82,7 @@ def featurize(
     flags = _clip_settings(clip, window, hop) | ({"channel": channel} if channel else {})
     recipe = parse_recipe(preset, spec, settings or [], **flags)
     memory_bytes = parse_bytes(memory)
+    share = parse_share(max_failed) if max_failed else 1.0
 
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
@@ -100,6 +107,7 @@ def featurize(
                 resume=resume,
                 overwrite=overwrite,
                 dtype=dtype,
+                on_error=on_error,
                 plan=plan,
                 on_progress=report,
             )
@@ -108,6 +116,7 @@ def featurize(
         show(f"interrupted, {kept}", stderr=True)
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, json=json)
+    pipeline.check_failed(store, max_failed=share)
 
 
 def _clip_settings(clip: float | None, window: float | None, hop: float | None) -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """Whole runs: partitions fed to Dask through a window, committed as they end, resumed where they stopped."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
 
-from fastspec.corpus import Manifest, Sample, read_corpus
-from fastspec.errors import FastspecError, StoreError
+from fastspec.audio import failed_clip
+from fastspec.corpus import ClipRow, Manifest, Sample, read_corpus
+from fastspec.errors import FastspecError, RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
@@ -20,10 +23,13 @@ from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
+from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
 from fastspec.store.reading import is_finished, is_store
 
 STREAM_CLIPS = 128
+
+OnError = Literal["skip", "fail"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ def featurize(
     resume: bool = False,
     overwrite: bool = False,
     dtype: Dtype = "float32",
+    on_error: OnError = "skip",
+    max_failed: float = 1.0,
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FeatureStore:
@@ -66,6 +74,8 @@ def featurize(
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
         dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
+        on_error: "fail" ends the run at the first clip that gives no features; "skip" keeps a row that says why.
+        max_failed: the share of clips that may give no features; more is an error, after the store is written.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
 
@@ -73,6 +83,7 @@ def featurize(
         StoreError: the output exists, cannot be resumed or written, or another run is writing it.
         SpecError: the recipe cannot be computed, or not be stored in that dtype.
         CorpusError: the corpus cannot be read, or no recording can be decoded, so there is no clip length.
+        RunFailed: a clip failed that may not, or too many did.
         FastspecError: the memory is too little for one worker.
     """
     output = Path(output)
@@ -84,15 +95,34 @@ def featurize(
         plan = plan or plan_run(manifest, recipe, output=known, workers=workers, dtype=dtype, on_progress=on_progress)
         layout, clips = plan.layout, plan.clips
         workers = _workers_within(memory_bytes, layout, workers)
-        if is_store(output) and not resume:
-            remove_tree(output)
-        writer = StoreWriter.resume(output, layout) if is_store(output) else StoreWriter.create(output, layout, manifest=clips.table)
+        writer = _open_writer(output, plan, resume=resume)
         if not is_finished(output):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally)
+            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, on_error=on_error)
             for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
                 pass
-        return writer.finish()
+        store = writer.finish()
+    check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
+    return store
+
+
+def check_failed(store: FeatureStore, *, max_failed: float) -> None:
+    """RunFailed where a larger share of a store's clips gave no features than may."""
+    failed = sum(n for status, n in store.status_counts().items() if status not in USABLE)
+    if failed > max_failed * len(store):
+        shares = f"{failed / len(store):.2%}, more than {max_failed:.2%}" if max_failed else "more than none"
+        raise RunFailed(
+            f"{failed:,} of {len(store):,} clips of {store.path} gave no features, {shares}; the store is whole, and its ledger says why: "
+            f"fastspec store ledger {store.path} --failed"
+        )
+
+
+def _open_writer(output: Path, plan: Plan, *, resume: bool) -> StoreWriter:
+    if resume and is_store(output):
+        return StoreWriter.resume(output, plan.layout)
+    if is_store(output):
+        remove_tree(output)
+    return StoreWriter.create(output, plan.layout, manifest=plan.clips.table, source=plan.clips.address)
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
@@ -180,19 +210,55 @@ def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = F
     raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give {go_on} to go on, or {replace_it}")
 
 
-def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally) -> None:
+def _write_partition(
+    partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError = "skip"
+) -> None:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
     recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
     rows = clips.rows(chunks[0][0], chunks[-1][1])
     loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
-    hashes, ledger, valid = [], [], []
+    hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
     for start, stop in chunks:
+        begun = perf_counter()
         of_chunk = rows[start - chunks[0][0] : stop - chunks[0][0]]
         batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=writer.layout.dtype)
+        if on_error == "fail":
+            _refuse_failed(batch.rows)
+        computed = perf_counter()
         hashes.append(writer.write_chunk(start, batch.features))
+        timings["compute_ms"] += 1e3 * (computed - begun)
+        timings["write_ms"] += 1e3 * (perf_counter() - computed)
         ledger += batch.rows
         valid.append(batch.valid_frames)
-    writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid))
+    writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid), timings=timings)
+
+
+def compute_clips(
+    rows: Sequence[ClipRow],
+    first_clip: int,
+    *,
+    removed: frozenset[int],
+    clips: Manifest,
+    layout: Layout,
+    front: FrontEnd,
+    tally: Tally,
+) -> FeatureBatch:
+    """Features of a store's rows that follow each other from `first_clip`; clips that are removed are not looked for."""
+    gone = [first_clip + i in removed for i in range(len(rows))]
+    present = [row for row, is_gone in zip(rows, gone, strict=True) if not is_gone]
+    loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check)
+    all_clips = (failed_clip("removed", "no longer in the corpus") if is_gone else next(loaded) for is_gone in gone)
+    return compute_rows(rows, first_clip, clips=all_clips, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)
+
+
+def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
+    """RunFailed at the first row that gave no features."""
+    for row in rows:
+        if row["status"] not in USABLE:
+            raise RunFailed(
+                f"{row['path']} is {row['status']}: {row['reason']}; the run ends at errors: mend it and go on with --resume, "
+                "or let such clips be skipped"
+            )
 
 
 def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:

@@ -1,6 +1,6 @@
 """How two manifests differ, in a sentence: the first few rows of each kind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -32,7 +32,7 @@ def describe_changes(there: pl.DataFrame, here: pl.DataFrame) -> str:
     return ", ".join(changes[:_SHOWN]) or "the same recordings are in another order or cut otherwise"
 
 
-def _name_some(paths: Sequence[str], where: str) -> str:
+def _name_some(paths: Iterable[str], where: str) -> str:
     names = list(dict.fromkeys(paths))
     if not names:
         return ""

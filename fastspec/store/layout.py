@@ -153,8 +153,22 @@ class Layout:
                 f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "
                 f"here it has the digest {other.manifest_digest[:12]}{': ' * bool(rows)}{rows}"
             )
-        names = sorted(self.versions.keys() | other.versions.keys())
-        changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]
-        differences += [f"{name} is {self.versions.get(name)} there and {other.versions.get(name)} here" for name in changed]
+        differences += self._other_versions(other.versions)
         if differences:
             raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or overwrite it to start anew")
+
+    def check_versions(self, versions: dict[str, str], store: Path) -> None:
+        """That what computes now gives the bits of what computed the store.
+
+        Raises:
+            StoreError: what differs, with both versions.
+        """
+        if differences := self._other_versions(versions):
+            raise StoreError(
+                f"{store} cannot be changed: {'; '.join(differences)}; install the same again, or make it anew with --overwrite"
+            )
+
+    def _other_versions(self, versions: dict[str, str]) -> list[str]:
+        names = sorted(self.versions.keys() | versions.keys())
+        changed = [name for name in names if self.versions.get(name) != versions.get(name)]
+        return [f"{name} is {self.versions.get(name)} there and {versions.get(name)} here" for name in changed]

@@ -29,6 +29,10 @@ SCHEMA = {
 }
 
 
+# Clips that have features.
+USABLE = ("ok", "silent")
+
+
 def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """The ledger of rows in the order of clips; `duplicate_of` is the smallest clip with the same audio hash, null for that one.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastspec.errors import StoreError
 from fastspec.spec import Recipe
 from fastspec.store.layout import Layout
+from fastspec.store.ledger import USABLE
 
 
 class FeatureStore:
@@ -57,6 +58,11 @@ class FeatureStore:
         """One row a clip, in the order of the features."""
         return pl.read_parquet(self.path / "ledger.parquet")
 
+    @cached_property
+    def timings(self) -> pl.DataFrame:
+        """Milliseconds of each stage, one row a partition."""
+        return pl.read_parquet(self.path / "timings" / "partitions.parquet")
+
     @property
     def labels(self) -> list[str | None]:
         """The label of each clip, None where it has none."""
@@ -64,13 +70,17 @@ class FeatureStore:
 
     def status_counts(self) -> dict[str, int]:
         """Clips by status, most frequent first."""
-        counts = self.ledger["status"].value_counts().sort(["count", "status"], descending=[True, False])
-        return dict(counts.rows())
+        return count_statuses(self.ledger)
 
     def remark_counts(self) -> dict[str, int]:
         """Clips that have features by the remark on them (silent, a channel dead, two in antiphase), most frequent first."""
-        remarked = self.ledger.filter(pl.col("status").is_in(["ok", "silent"]) & pl.col("reason").is_not_null())
+        remarked = self.ledger.filter(pl.col("status").is_in(USABLE) & pl.col("reason").is_not_null())
         return dict(remarked["reason"].value_counts().sort(["count", "reason"], descending=[True, False]).rows())
+
+
+def count_statuses(ledger: pl.DataFrame) -> dict[str, int]:
+    """Clips by status, most frequent first."""
+    return dict(ledger["status"].value_counts().sort(["count", "status"], descending=[True, False]).rows())
 
 
 def is_finished(path: Path) -> bool:
@@ -90,9 +100,17 @@ def read_manifest(path: Path) -> pl.DataFrame:
         StoreError: it is damaged.
     """
     try:
-        return pl.read_parquet(path / "manifest.parquet")
+        return pl.read_parquet(path / "manifest.parquet").drop("fingerprint", "removed", strict=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
+
+
+def read_removed(path: Path) -> frozenset[int]:
+    """Clips of the store at `path` that an update did not find in the corpus any more."""
+    manifest = pl.scan_parquet(path / "manifest.parquet")
+    if "removed" not in manifest.collect_schema():
+        return frozenset()
+    return frozenset(manifest.with_row_index("clip").filter("removed").select("clip").collect()["clip"])
 
 
 def chunk_file(path: Path, chunk: int) -> Path:
@@ -103,6 +121,15 @@ def chunk_file(path: Path, chunk: int) -> Path:
 def chunk_hashes(path: Path) -> list[str]:
     """The hash of each chunk's values in a finished store."""
     return list(json.loads((path / "finished.json").read_bytes())["chunks"])
+
+
+def read_source(path: Path) -> str | None:
+    """Where the corpus of the store at `path` lay; None where that is not known."""
+    try:
+        source: str | None = json.loads((path / "source.json").read_bytes())["corpus"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return source
 
 
 def open_store(path: str | Path) -> FeatureStore:
@@ -141,5 +168,6 @@ def _check_whole(path: Path, layout: Layout) -> None:
         file = chunk_file(path, chunk)
         if not file.is_file():
             raise StoreError(
-                f"{path} is damaged: {file.relative_to(path)} is missing; make it again with 'fastspec featurize … --overwrite'"
+                f"{path} is damaged: {file.relative_to(path)} is missing; repair it with 'fastspec store verify {path} --repair', "
+                "or make it again with 'fastspec featurize … --overwrite'"
             )

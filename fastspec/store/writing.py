@@ -3,23 +3,23 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
-import xxhash
 import zarr
 from numpy.typing import NDArray
 
 from fastspec.errors import StoreError
 from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, write_atomically
+from fastspec.store.hashes import hash_bytes, hash_chunk
 from fastspec.store.layout import Layout
 from fastspec.store.ledger import make_ledger, to_parquet
 from fastspec.store.lock import draft_prefix
-from fastspec.store.reading import FeatureStore, chunk_file, is_finished, open_store
+from fastspec.store.reading import FeatureStore, chunk_file, is_finished, is_store, open_store
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -36,8 +36,8 @@ class StoreWriter:
             self._features = zarr.open_array(path / "features", mode="r+")
 
     @classmethod
-    def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
-        """A new store with nothing in it but a manifest of one row a clip. It appears whole, under a name that did not exist.
+    def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame, source: str | None = None) -> Self:
+        """A new store with nothing in it but a manifest of one row a clip, and where that was read. It appears whole, where nothing was.
 
         Raises:
             StoreError: its folder cannot be written.
@@ -46,7 +46,7 @@ class StoreWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=draft_prefix(path)))
-            _write_draft(draft, layout, manifest)
+            _write_draft(draft, layout, manifest, source)
             draft.rename(path)
         except BaseException as error:
             if draft is not None:
@@ -75,6 +75,12 @@ class StoreWriter:
         """Clips in committed partitions."""
         return self.layout.n_clips - sum(stop - start for p in self.pending() for _, start, stop in self.layout.chunks(p))
 
+    def rows_done(self) -> Iterator[dict[str, Any]]:
+        """Ledger rows of committed partitions, in order."""
+        for partition in range(self.layout.n_partitions):
+            with suppress(FileNotFoundError):
+                yield from json.loads(self._commit_path(partition).read_bytes())["rows"]
+
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
 
@@ -88,9 +94,17 @@ class StoreWriter:
                 sync_folder(folder)
         return hash_chunk(features)
 
-    def commit(self, partition: int, *, hashes: Sequence[str], rows: Sequence[dict[str, Any]], valid_frames: NDArray[np.int32]) -> None:
-        """Record that a partition is done: after its chunks, in one rename."""
-        record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist()}
+    def commit(
+        self,
+        partition: int,
+        *,
+        hashes: Sequence[str],
+        rows: Sequence[dict[str, Any]],
+        valid_frames: NDArray[np.int32],
+        timings: Mapping[str, float] | None = None,
+    ) -> None:
+        """Record that a partition is done: after its chunks, in one rename. `timings` are milliseconds by stage."""
+        record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
         with _explained(self.path):
             write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
 
@@ -106,21 +120,28 @@ class StoreWriter:
 
     def _write_the_rest(self) -> None:
         records = [json.loads(self._commit_path(p).read_bytes()) for p in range(self.layout.n_partitions)]
-        self._write_valid_frames([n for record in records for n in record["valid_frames"]])
-        ledger = make_ledger(row for record in records for row in record["rows"])
-        write_atomically(self.path / "ledger.parquet", to_parquet(ledger))
+        valid_frames = [n for record in records for n in record["valid_frames"]]
+        write_valid_frames(self.path, valid_frames)
+        ledger = to_parquet(make_ledger(row for record in records for row in record["rows"]))
+        write_atomically(self.path / "ledger.parquet", ledger)
+        self._write_timings([record.get("timings", {}) for record in records])
         self._sweep_features()
-        chunks = [digest for record in records for digest in record["hashes"]]
-        write_atomically(self.path / "finished.json", json.dumps({"chunks": chunks}).encode())
+        finished = {
+            "chunks": [digest for record in records for digest in record["hashes"]],
+            "ledger": hash_bytes(ledger),
+            "valid_frames": hash_chunk(np.array(valid_frames, np.int32)),
+        }
+        write_atomically(self.path / "finished.json", json.dumps(finished).encode())
 
-    def _write_valid_frames(self, counts: list[int]) -> None:
-        remove_tree(self.path / "valid_frames")
-        values = np.array(counts, np.int32)
-        with zarr.config.set(_ZARR_OPTIONS):
-            zarr.create_array(
-                self.path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
-            )
-        sync_tree(self.path / "valid_frames")
+    def _write_timings(self, timings: Sequence[dict[str, float]]) -> None:
+        """A row a partition: its clips, and the milliseconds of each stage."""
+        rows = [self._clips_of(p) | timings[p] for p in range(self.layout.n_partitions)]
+        (self.path / "timings").mkdir(exist_ok=True)
+        write_atomically(self.path / "timings" / "partitions.parquet", to_parquet(pl.DataFrame(rows, infer_schema_length=None)))
+
+    def _clips_of(self, partition: int) -> dict[str, Any]:
+        chunks = list(self.layout.chunks(partition))
+        return {"partition": partition, "first_clip": chunks[0][1], "clips": chunks[-1][2] - chunks[0][1]}
 
     def _sweep_features(self) -> None:
         """Remove what a kill left beside the chunks."""
@@ -134,7 +155,7 @@ class StoreWriter:
         return self.path / "commits" / f"{partition:06}.json"
 
 
-def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
+def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: str | None) -> None:
     """A store with nothing in it, in an empty folder."""
     draft.chmod(0o755)  # mkdtemp makes it private
     parts = {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()}
@@ -152,8 +173,31 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
     )
     (draft / "commits").mkdir()
     manifest.write_parquet(draft / "manifest.parquet")
+    write_atomically(draft / "source.json", json.dumps({"corpus": source}).encode())
     write_atomically(draft / "fastspec.json", layout.to_json().encode())
     sync_tree(draft)
+
+
+def write_valid_frames(path: Path, counts: Sequence[int]) -> None:
+    """The array `valid_frames` of the store at `path`."""
+    remove_tree(path / "valid_frames")
+    values = np.array(counts, np.int32)
+    with zarr.config.set(_ZARR_OPTIONS):
+        zarr.create_array(
+            path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
+        )
+    sync_tree(path / "valid_frames")
+
+
+def read_ledger(path: Path) -> pl.DataFrame:
+    """The ledger of the store at `path`; of an unfinished one, the rows of the partitions that are done.
+
+    Raises:
+        StoreError: there is no store, or it is damaged.
+    """
+    if is_finished(path) or not is_store(path):
+        return open_store(path).ledger
+    return make_ledger(StoreWriter(path, Layout.read(path)).rows_done())
 
 
 @contextmanager
@@ -177,8 +221,3 @@ def sweep_finished(path: Path) -> None:
             shutil.rmtree(stray)
         else:
             stray.unlink()
-
-
-def hash_chunk(features: NDArray[np.floating]) -> str:
-    """XXH3-128 of a chunk's values, in hexadecimal."""
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(features, features.dtype.newbyteorder("<")).data)
