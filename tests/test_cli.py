@@ -87,7 +87,7 @@ def test_importing_fastspec__imports_nothing_heavy():
 
 
 COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["demo"], ["preset", "list"], ["preset", "show"]]
-COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"]]
+COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"], ["store", "update"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

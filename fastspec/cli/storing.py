@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_parts, print_json, show
-from fastspec.cli.parsing import Columns, Workers, parse_columns
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_columns
 from fastspec.errors import RunFailed, StoreError
 
 store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
@@ -117,3 +117,37 @@ def verify(
     if damage:
         advice = "all of it was repaired" if repair else f"repair it with 'fastspec store verify {store} --repair'"
         raise RunFailed(f"{store} was damaged in {len(damage)} places; {advice}")
+
+
+@store_app.command("update")
+def update(
+    store: Store,
+    corpus: Annotated[str, typer.Argument(help="What the store was made from, as it is now.")],
+    label_from: LabelFrom = None,
+    group_from: GroupFrom = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Bring a store up to date: compute what is new or changed, mark what is gone.
+
+    Example: fastspec store update sounds.zarr sounds/
+
+    The recipe stays what it is. Clips keep their numbers; new ones come last. Give --label-from and the like as featurize had them.
+    """
+    from fastspec import pipeline
+    from fastspec.corpus import read_corpus
+    from fastspec.store import Layout
+
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    n_before = Layout.read(store).n_clips
+    try:
+        updated = pipeline.update(store, manifest, workers=workers)
+    except KeyboardInterrupt:
+        show(f"interrupted, go on with the same command; {store} cannot be read until it has ended", stderr=True)
+        raise typer.Exit(130) from None
+    counts = updated.status_counts()
+    if json:
+        print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])
+    else:
+        show(f"{store}: {len(updated):,} clips: {', '.join(f'{n:,} {s}' for s, n in counts.items())}; {len(updated) - n_before:,} new")

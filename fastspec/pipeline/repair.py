@@ -74,7 +74,9 @@ def _mend(path: Path, damage: list[Damage], clips: Manifest, *, workers: int, on
     def recompute(chunk: int, *, front: FrontEnd) -> FeatureBatch:
         start = chunk * layout.chunk_clips
         stop = min(start + layout.chunk_clips, layout.n_clips)
-        batch = compute_clips(clips.rows(start, stop), start, removed=removed, clips=clips, layout=layout, front=front, tally=tally)
+        batch = compute_clips(
+            clips.rows(start, stop), start, removed=removed[start:stop], clips=clips, layout=layout, front=front, tally=tally
+        )
         if hash_chunk(batch.features) != hashes[chunk]:
             raise StoreError(
                 f"{path} cannot be repaired: the recordings of clips {start} to {stop - 1} give other features than they did; "

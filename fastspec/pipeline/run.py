@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from fastspec.audio import failed_clip
-from fastspec.corpus import ClipRow, Manifest, Sample, read_corpus
+from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
 from fastspec.errors import FastspecError, RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
@@ -25,7 +25,7 @@ from fastspec.store import FeatureStore, Layout, StoreWriter, describe_changes, 
 from fastspec.store.files import remove_tree
 from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
-from fastspec.store.reading import is_finished, is_store
+from fastspec.store.reading import is_finished, is_store, is_updating
 
 STREAM_CLIPS = 128
 
@@ -122,7 +122,8 @@ def _open_writer(output: Path, plan: Plan, *, resume: bool) -> StoreWriter:
         return StoreWriter.resume(output, plan.layout)
     if is_store(output):
         remove_tree(output)
-    return StoreWriter.create(output, plan.layout, manifest=plan.clips.table, source=plan.clips.address)
+    manifest = plan.clips.table.with_columns(fingerprints(plan.clips))
+    return StoreWriter.create(output, plan.layout, manifest=manifest, source=plan.clips.address)
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
@@ -201,8 +202,10 @@ def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = F
         return
     if not is_store(output):
         raise StoreError(f"{output} exists and is not a feature store, so it is not touched; choose another name")
-    if resume or overwrite:
+    if overwrite or (resume and not is_updating(output)):
         return
+    if is_updating(output):
+        raise StoreError(f"{output} is being brought up to date; go on with 'fastspec store update', or give {replace_it}")
     if is_finished(output):
         raise StoreError(f"{output} exists and is finished; give {replace_it} to replace it, or another name")
     writer = StoreWriter(output, Layout.read(output))
@@ -237,17 +240,16 @@ def compute_clips(
     rows: Sequence[ClipRow],
     first_clip: int,
     *,
-    removed: frozenset[int],
+    removed: Sequence[bool],
     clips: Manifest,
     layout: Layout,
     front: FrontEnd,
     tally: Tally,
 ) -> FeatureBatch:
-    """Features of a store's rows that follow each other from `first_clip`; clips that are removed are not looked for."""
-    gone = [first_clip + i in removed for i in range(len(rows))]
-    present = [row for row, is_gone in zip(rows, gone, strict=True) if not is_gone]
+    """Features of rows of a store, the first of which is clip `first_clip`; those that are removed are not looked for."""
+    present = [row for row, is_removed in zip(rows, removed, strict=True) if not is_removed]
     loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check)
-    all_clips = (failed_clip("removed", "no longer in the corpus") if is_gone else next(loaded) for is_gone in gone)
+    all_clips = (failed_clip("removed", "no longer in the corpus") if is_removed else next(loaded) for is_removed in removed)
     return compute_rows(rows, first_clip, clips=all_clips, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)
 
 

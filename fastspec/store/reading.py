@@ -85,7 +85,12 @@ def count_statuses(ledger: pl.DataFrame) -> dict[str, int]:
 
 def is_finished(path: Path) -> bool:
     """Whether the store at `path` is whole."""
-    return (path / "finished.json").exists()
+    return (path / "finished.json").exists() and not is_updating(path)
+
+
+def is_updating(path: Path) -> bool:
+    """Whether an update of the store at `path` was begun and has not ended."""
+    return (path / "update").exists()
 
 
 def is_store(path: Path) -> bool:
@@ -105,12 +110,10 @@ def read_manifest(path: Path) -> pl.DataFrame:
         raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
 
 
-def read_removed(path: Path) -> frozenset[int]:
-    """Clips of the store at `path` that an update did not find in the corpus any more."""
-    manifest = pl.scan_parquet(path / "manifest.parquet")
-    if "removed" not in manifest.collect_schema():
-        return frozenset()
-    return frozenset(manifest.with_row_index("clip").filter("removed").select("clip").collect()["clip"])
+def read_removed(path: Path) -> list[bool]:
+    """Which clips of the store at `path` an update did not find in the corpus any more."""
+    manifest = pl.read_parquet(path / "manifest.parquet")
+    return manifest["removed"].to_list() if "removed" in manifest.columns else [False] * len(manifest)
 
 
 def chunk_file(path: Path, chunk: int) -> Path:
@@ -148,6 +151,8 @@ def open_store(path: str | Path) -> FeatureStore:
     if not is_store(path):
         raise StoreError(f"{path} is not a feature store: it holds no fastspec.json; give the folder that featurize wrote")
     layout = Layout.read(path)
+    if is_updating(path):
+        raise StoreError(f"{path} is being brought up to date; go on with 'fastspec store update {path} CORPUS'")
     if not is_finished(path):
         raise StoreError(f"{path} is not finished; run the same featurize command again with --resume")
     _check_whole(path, layout)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from fastspec.errors import StoreError
 from fastspec.store.hashes import hash_bytes, hash_chunk
@@ -50,17 +51,23 @@ def find_damage(path: Path) -> list[Damage]:
 def _damaged_chunks(path: Path, layout: Layout, features: "zarr.Array[Any]", hashes: list[str]) -> Iterator[Damage]:
     for chunk, expected in enumerate(hashes):
         file = chunk_file(path, chunk)
-        start = chunk * layout.chunk_clips
-        if not file.is_file():
-            reason = "missing"
-        else:
-            try:
-                values = np.asarray(features[start : start + layout.chunk_clips])
-                reason = "" if hash_chunk(values) == expected else "its values have another hash"
-            except Exception as error:  # whatever a codec raises for bytes that are not its own
-                reason = " ".join(str(error).split()) or type(error).__name__
-        if reason:
-            yield Damage(file.relative_to(path).as_posix(), reason, chunk)
+        try:
+            read_chunk(file, features, slice(chunk * layout.chunk_clips, (chunk + 1) * layout.chunk_clips), expected)
+        except StoreError as error:
+            yield Damage(file.relative_to(path).as_posix(), str(error), chunk)
+
+
+def read_chunk(file: Path, features: "zarr.Array[Any]", clips: slice, expected: str) -> NDArray[np.floating]:
+    """The values of a chunk; StoreError says what is wrong with it, where it has not the hash that is expected."""
+    if not file.is_file():
+        raise StoreError("missing")
+    try:
+        values = np.asarray(features[clips])
+    except Exception as error:  # whatever a codec raises for bytes that are not its own
+        raise StoreError(" ".join(str(error).split()) or type(error).__name__) from None
+    if hash_chunk(values) != expected:
+        raise StoreError("its values have another hash")
+    return values
 
 
 def _damaged_tables(path: Path, hashes: dict[str, Any]) -> Iterator[Damage]:

@@ -1,5 +1,6 @@
 """Writing a store: create, write chunks, commit partitions, finish; killed at any instant, it goes on where it was."""
 
+import io
 import json
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from fastspec.store.hashes import hash_bytes, hash_chunk
 from fastspec.store.layout import Layout
 from fastspec.store.ledger import make_ledger, to_parquet
 from fastspec.store.lock import draft_prefix
-from fastspec.store.reading import FeatureStore, chunk_file, is_finished, is_store, open_store
+from fastspec.store.reading import FeatureStore, chunk_file, is_finished, is_store, is_updating, open_store
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -27,11 +28,15 @@ _VALID_FRAMES_CHUNK = 1 << 16
 
 
 class StoreWriter:
-    """An unfinished store. Chunks may be written from several threads, each partition by one of them."""
+    """An unfinished store. Chunks may be written from several threads, each partition by one of them.
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    `home` is where its layout, manifest and commit records are: the store, or what an update of it keeps until it ends.
+    """
+
+    def __init__(self, path: Path, layout: Layout, *, home: Path | None = None) -> None:
         self.path = path
         self.layout = layout
+        self._home = home or path
         with zarr.config.set(_ZARR_OPTIONS):
             self._features = zarr.open_array(path / "features", mode="r+")
 
@@ -56,6 +61,32 @@ class StoreWriter:
             raise StoreError(f"{path} cannot be created: {_reason(error)}; choose a folder that can be written") from None
         sync_folder(path.parent)
         return cls(path, layout)
+
+    @classmethod
+    def begin_update(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
+        """Begin to write the finished store at `path` anew by another layout of the same recipe; from here on it is unfinished.
+
+        manifest: one row a clip, with a column `stale` (Boolean): clips whose features are to be computed.
+        """
+        with _explained(path):
+            draft = Path(tempfile.mkdtemp(dir=path, prefix=".update-"))
+            draft.chmod(0o755)
+            (draft / "commits").mkdir()
+            manifest.write_parquet(draft / "manifest.parquet")
+            write_atomically(draft / "fastspec.json", layout.to_json().encode())
+            sync_tree(draft)
+            draft.rename(path / "update")
+            sync_folder(path)
+        return cls.go_on_updating(path)
+
+    @classmethod
+    def go_on_updating(cls, path: Path) -> Self:
+        """The store at `path`, whose update was begun."""
+        home = path / "update"
+        layout = Layout.read(home)
+        with _explained(path):
+            zarr.open_array(path / "features", mode="r+").resize(layout.shape)
+        return cls(path, layout, home=home)
 
     @classmethod
     def resume(cls, path: Path, layout: Layout) -> Self:
@@ -131,7 +162,13 @@ class StoreWriter:
             "ledger": hash_bytes(ledger),
             "valid_frames": hash_chunk(np.array(valid_frames, np.int32)),
         }
+        if self._home != self.path:
+            pl.read_parquet(self._home / "manifest.parquet").drop("stale").write_parquet(buffer := io.BytesIO())
+            write_atomically(self.path / "manifest.parquet", buffer.getvalue())
+            write_atomically(self.path / "fastspec.json", self.layout.to_json().encode())
         write_atomically(self.path / "finished.json", json.dumps(finished).encode())
+        if self._home != self.path:
+            remove_tree(self._home)
 
     def _write_timings(self, timings: Sequence[dict[str, float]]) -> None:
         """A row a partition: its clips, and the milliseconds of each stage."""
@@ -152,7 +189,7 @@ class StoreWriter:
                 file.unlink()
 
     def _commit_path(self, partition: int) -> Path:
-        return self.path / "commits" / f"{partition:06}.json"
+        return self._home / "commits" / f"{partition:06}.json"
 
 
 def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: str | None) -> None:
@@ -197,7 +234,8 @@ def read_ledger(path: Path) -> pl.DataFrame:
     """
     if is_finished(path) or not is_store(path):
         return open_store(path).ledger
-    return make_ledger(StoreWriter(path, Layout.read(path)).rows_done())
+    home = path / "update" if is_updating(path) else path
+    return make_ledger(StoreWriter(path, Layout.read(home), home=home).rows_done())
 
 
 @contextmanager
