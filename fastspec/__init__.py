@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastspec.frontend import FrontEnd as FrontEnd
     from fastspec.frontend import features as features
     from fastspec.learn import FeatureTransformer as FeatureTransformer
+    from fastspec.pipeline import feature_array as feature_array
     from fastspec.pipeline import featurize as featurize
     from fastspec.presets import preset as preset
     from fastspec.spec import ClipPolicy as ClipPolicy
@@ -31,6 +32,7 @@ _HOMES = {
     "FrontEnd": "fastspec.frontend",
     "Manifest": "fastspec.corpus",
     "Recipe": "fastspec.spec",
+    "feature_array": "fastspec.pipeline",
     "features": "fastspec.frontend",
     "featurize": "fastspec.pipeline",
     "open": "fastspec.store:open_store",
@@ -40,7 +42,7 @@ _HOMES = {
 _ROOMS = {"learn"}
 
 __all__ = ["ClipPolicy", "FastspecError", "FeatureSpec", "FeatureStore", "FeatureTransformer", "FrontEnd", "Manifest", "Recipe"]
-__all__ += ["__version__", "features", "featurize", "learn", "open", "preset", "read_corpus"]
+__all__ += ["__version__", "feature_array", "features", "featurize", "learn", "open", "preset", "read_corpus"]
 
 try:
     __version__ = version("fastspec")

@@ -87,7 +87,7 @@ def test_importing_fastspec__imports_nothing_heavy():
 
 
 COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["demo"], ["preset", "list"], ["preset", "show"]]
-COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"], ["store", "update"]]
+COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"], ["store", "update"], ["store", "export"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -137,6 +137,7 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "overwrite": False,
         "dtype": "float16",
         "on_error": "skip",
+        "compression": "none",
     }
 
 

@@ -56,6 +56,9 @@ def featurize(
     dtype: Annotated[
         Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
     ] = "float32",
+    compression: Annotated[
+        Literal["none", "zstd"], typer.Option("--compression", help="Of the store; zstd is smaller and slower.")
+    ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
     on_error: Annotated[
@@ -94,7 +97,10 @@ def featurize(
         if manifest.problems:
             show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
         with _progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
-            plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=report)
+            known = output if resume else None
+            plan = pipeline.plan_run(
+                manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
+            )
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
         with _progress_bar("clips", len(plan.clips), hidden=json) as report:
@@ -107,6 +113,7 @@ def featurize(
                 resume=resume,
                 overwrite=overwrite,
                 dtype=dtype,
+                compression=compression,
                 on_error=on_error,
                 plan=plan,
                 on_progress=report,

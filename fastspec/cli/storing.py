@@ -1,7 +1,7 @@
 """`fastspec store`: what is in a store, whether it is whole, and bringing it up to date."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -151,3 +151,24 @@ def update(
         print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])
     else:
         show(f"{store}: {len(updated):,} clips: {', '.join(f'{n:,} {s}' for s, n in counts.items())}; {len(updated) - n_before:,} new")
+
+
+@store_app.command("export")
+def export(
+    store: Store,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", show_default=False)],
+    format: Annotated[  # noqa: A002
+        Literal["npy", "parquet"] | None, typer.Option("--format", help="Else by the file's ending.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the features as one file; row i is row i of the ledger.
+
+    Example: fastspec store export sounds.zarr -o sounds.npy
+
+    npy is the array (clips, frames, bands); parquet has the ledger's columns too.
+    """
+    from fastspec.store import export as export_store
+    from fastspec.store import open_store
+
+    written = export_store(open_store(store), output, format=format)
+    show(f"{written}: {format_bytes(written.stat().st_size)}")

@@ -21,7 +21,7 @@ from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, l
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
-from fastspec.store import FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
+from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
 from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
@@ -55,6 +55,7 @@ def featurize(
     resume: bool = False,
     overwrite: bool = False,
     dtype: Dtype = "float32",
+    compression: Compression = "none",
     on_error: OnError = "skip",
     max_failed: float = 1.0,
     plan: Plan | None = None,
@@ -74,6 +75,7 @@ def featurize(
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
         dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
+        compression: of the store's chunks; "zstd" takes less of the disk and more time.
         on_error: "fail" ends the run at the first clip that gives no features; "skip" keeps a row that says why.
         max_failed: the share of clips that may give no features; more is an error, after the store is written.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
@@ -92,7 +94,9 @@ def featurize(
         check_output(output, resume=resume, overwrite=overwrite)
         front = FrontEnd(recipe)
         known = output if resume else None
-        plan = plan or plan_run(manifest, recipe, output=known, workers=workers, dtype=dtype, on_progress=on_progress)
+        plan = plan or plan_run(
+            manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
+        )
         layout, clips = plan.layout, plan.clips
         workers = _workers_within(memory_bytes, layout, workers)
         writer = _open_writer(output, plan, resume=resume)
@@ -151,6 +155,7 @@ def plan_run(
     output: Path | None = None,
     workers: int = 2,
     dtype: Dtype = "float32",
+    compression: Compression = "none",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """The clips of a manifest and the store that a run would write.
@@ -167,7 +172,14 @@ def plan_run(
     known = Layout.read(output) if output and is_store(output) else None
     if recipe.clip.clip_s is None:
         recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
-    layout = Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions(), dtype=dtype)
+    layout = Layout(
+        recipe=recipe,
+        manifest_digest=manifest.digest(),
+        n_clips=len(manifest),
+        versions=current_versions(),
+        dtype=dtype,
+        compression=compression,
+    )
     if known and output:
         there = read_manifest(output)
         changed = layout.manifest_digest != known.manifest_digest

@@ -14,19 +14,11 @@ STORE/
 """
 
 from fastspec.store.differences import describe_changes
-from fastspec.store.layout import Layout
+from fastspec.store.exporting import Format, export
+from fastspec.store.layout import Compression, Layout
 from fastspec.store.reading import FeatureStore, open_store, read_manifest
 from fastspec.store.verifying import Damage, find_damage
 from fastspec.store.writing import StoreWriter, read_ledger
 
-__all__ = [
-    "Damage",
-    "FeatureStore",
-    "Layout",
-    "StoreWriter",
-    "describe_changes",
-    "find_damage",
-    "open_store",
-    "read_ledger",
-    "read_manifest",
-]
+__all__ = ["Compression", "Damage", "FeatureStore", "Format", "Layout", "StoreWriter", "describe_changes", "export", "find_damage"]
+__all__ += ["open_store", "read_ledger", "read_manifest"]

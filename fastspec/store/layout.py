@@ -5,17 +5,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from fastspec.errors import StoreError
+from fastspec.errors import StoreError, choices
 from fastspec.spec import Dtype, Recipe, check_dtype
 
 FORMAT = 1
 CHUNK_BYTES = 16 << 20
 PARTITIONS = 64
 MAX_PARTITION_CHUNKS = 8
+
+Compression = Literal["none", "zstd"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class Layout:
         n_clips: how many clips it gave.
         versions: of everything whose change could change a value.
         dtype: that the features are kept in.
+        compression: of the chunks of features.
         joined: partitions that only go on with the recording of the one before (`find_joined`) and are done with it.
     """
 
@@ -36,7 +39,12 @@ class Layout:
     n_clips: int
     versions: dict[str, str]
     dtype: Dtype = "float32"
+    compression: Compression = "none"
     joined: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.compression not in get_args(Compression):
+            raise StoreError(f"the compression {self.compression!r} is unknown; {choices(self.compression, get_args(Compression))}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,7 +59,7 @@ class Layout:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all chunks; each is whole, the last one too."""
+        """Bytes of all chunks before they are compressed; each is whole, the last one too."""
         return self.n_chunks * self.chunk_clips * self.clip_bytes
 
     @property
@@ -130,6 +138,7 @@ class Layout:
                 n_clips=int(data["n_clips"]),
                 versions=dict(data["versions"]),
                 dtype=data["dtype"],
+                compression=data.get("compression", "none"),
                 joined=tuple(data.get("joined", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -148,6 +157,8 @@ class Layout:
         differences = [digests + ", ".join(changes)] if changes else []
         if self.dtype != other.dtype:
             differences.append(f"dtype is {self.dtype} there and {other.dtype} here")
+        if self.compression != other.compression:
+            differences.append(f"compression is {self.compression} there and {other.compression} here")
         if self.manifest_digest != other.manifest_digest:
             differences.append(
                 f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "

@@ -3,7 +3,7 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,9 @@ from fastspec.errors import StoreError
 from fastspec.spec import Recipe
 from fastspec.store.layout import Layout
 from fastspec.store.ledger import USABLE
+
+if TYPE_CHECKING:
+    from fastspec.store.torch_dataset import TorchDataset
 
 
 class FeatureStore:
@@ -62,6 +65,21 @@ class FeatureStore:
     def timings(self) -> pl.DataFrame:
         """Milliseconds of each stage, one row a partition."""
         return pl.read_parquet(self.path / "timings" / "partitions.parquet")
+
+    def torch_dataset(self) -> "TorchDataset":
+        """Clips with status "ok", as a map-style dataset for `torch.utils.data.DataLoader` with any number of workers.
+
+        Raises:
+            StoreError: torch is not installed.
+        """
+        from fastspec.store.clips import ClipReader
+        from fastspec.store.torch_dataset import TorchDataset
+
+        statuses = self.ledger["status"].to_list()
+        return TorchDataset(ClipReader(self.path, self._layout), statuses=statuses, labels=self.labels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_store, (self.path,)
 
     @property
     def labels(self) -> list[str | None]:

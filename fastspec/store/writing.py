@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
 
 from fastspec.errors import StoreError
 from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, write_atomically
@@ -155,6 +156,7 @@ class StoreWriter:
         write_valid_frames(self.path, valid_frames)
         ledger = to_parquet(make_ledger(row for record in records for row in record["rows"]))
         write_atomically(self.path / "ledger.parquet", ledger)
+        _consolidate(self.path)
         self._write_timings([record.get("timings", {}) for record in records])
         self._sweep_features()
         finished = {
@@ -205,7 +207,7 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: st
         chunks=(layout.chunk_clips, *layout.shape[1:]),
         dtype=layout.dtype,
         fill_value=float("nan"),
-        compressors=None,
+        compressors=ZstdCodec(level=3) if layout.compression == "zstd" else None,
         dimension_names=("clips", "frames", "bands"),
     )
     (draft / "commits").mkdir()
@@ -213,6 +215,14 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: st
     write_atomically(draft / "source.json", json.dumps({"corpus": source}).encode())
     write_atomically(draft / "fastspec.json", layout.to_json().encode())
     sync_tree(draft)
+
+
+def _consolidate(path: Path) -> None:
+    """Put the metadata of both arrays into that of their group: readers need not look for them among files that are not Zarr's."""
+    group = json.loads((path / "zarr.json").read_bytes())
+    arrays = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
+    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    write_atomically(path / "zarr.json", json.dumps(group, indent=2).encode())
 
 
 def write_valid_frames(path: Path, counts: Sequence[int]) -> None:
