@@ -86,7 +86,7 @@ def verify(
     store: Store,
     repair: Annotated[bool, typer.Option("--repair", help="Compute what is damaged again.")] = False,
     corpus: Annotated[
-        str | None, typer.Option("--corpus", help="Where the recordings are now, for --repair.  [default: where they were]")
+        str | None, typer.Option("--corpus", help="Where the recordings are now, for --repair; else where they were.", show_default=False)
     ] = None,
     columns: Columns = None,
     workers: Workers = 2,
