@@ -14,9 +14,8 @@ from fastspec.pipeline.compute import FeatureBatch
 from fastspec.pipeline.run import compute_clips, current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import Damage, Layout, StoreWriter, find_damage, read_manifest
-from fastspec.store.files import write_atomically
 from fastspec.store.hashes import hash_chunk
-from fastspec.store.ledger import make_ledger, to_parquet
+from fastspec.store.ledger import write_ledger
 from fastspec.store.lock import locked
 from fastspec.store.reading import chunk_hashes, read_removed, read_source
 from fastspec.store.writing import write_valid_frames
@@ -89,6 +88,6 @@ def _mend(path: Path, damage: list[Damage], clips: Manifest, *, workers: int, on
     work = partial(recompute, front=FrontEnd(layout.recipe))
     batches = list(compute_each(work, chunks, workers=workers, tally=tally))
     if "valid_frames" in files:
-        write_valid_frames(path, np.concatenate([batch.valid_frames for batch in batches]).tolist())
+        write_valid_frames(path, np.concatenate([batch.valid_frames for batch in batches]))
     if "ledger.parquet" in files:
-        write_atomically(path / "ledger.parquet", to_parquet(make_ledger(row for batch in batches for row in batch.rows)))
+        write_ledger(path / "ledger.parquet", lambda: (batch.rows for batch in batches))

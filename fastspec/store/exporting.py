@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from fastspec.errors import StoreError, choices
 from fastspec.store.reading import FeatureStore
@@ -66,7 +67,7 @@ def _write_parquet(store: FeatureStore, path: Path) -> None:
             yield part.select(columns) if columns else part
 
     schema: dict[str, Any] = {**store.ledger.schema, "valid_frames": pl.Int32, "features": kind}
-    source = pl.io.plugins.register_io_source(read, schema=schema)
+    source = register_io_source(read, schema=schema)
     source.sink_parquet(path, row_group_size=store.features.chunks[0])
 
 

@@ -10,7 +10,7 @@ import zarr
 from numpy.typing import NDArray
 
 from fastspec.errors import StoreError
-from fastspec.store.hashes import hash_bytes, hash_chunk
+from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.reading import chunk_file, is_finished
 
@@ -78,7 +78,7 @@ def _damaged_tables(path: Path, hashes: dict[str, Any]) -> Iterator[Damage]:
     except Exception as error:  # as above
         yield Damage("valid_frames", " ".join(str(error).split()) or type(error).__name__)
     try:
-        ledger = hash_bytes((path / "ledger.parquet").read_bytes())
+        ledger = hash_file(path / "ledger.parquet")
         if ledger != hashes.get("ledger", ledger):
             yield Damage("ledger.parquet", "its bytes have another hash")
     except OSError as error:

@@ -17,9 +17,9 @@ from zarr.codecs import ZstdCodec
 
 from fastspec.errors import StoreError
 from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, write_atomically
-from fastspec.store.hashes import hash_bytes, hash_chunk
+from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
-from fastspec.store.ledger import make_ledger, to_parquet
+from fastspec.store.ledger import make_ledger, write_ledger
 from fastspec.store.lock import draft_prefix
 from fastspec.store.reading import FeatureStore, chunk_file, is_finished, is_store, is_updating, open_store
 
@@ -111,7 +111,7 @@ class StoreWriter:
         """Ledger rows of committed partitions, in order."""
         for partition in range(self.layout.n_partitions):
             with suppress(FileNotFoundError):
-                yield from json.loads(self._commit_path(partition).read_bytes())["rows"]
+                yield from self._record(partition)["rows"]
 
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
@@ -151,18 +151,17 @@ class StoreWriter:
         return open_store(self.path)
 
     def _write_the_rest(self) -> None:
-        records = [json.loads(self._commit_path(p).read_bytes()) for p in range(self.layout.n_partitions)]
-        valid_frames = [n for record in records for n in record["valid_frames"]]
+        records = [_small(self._record(p)) for p in range(self.layout.n_partitions)]
+        valid_frames = np.concatenate([record["valid_frames"] for record in records])
         write_valid_frames(self.path, valid_frames)
-        ledger = to_parquet(make_ledger(row for record in records for row in record["rows"]))
-        write_atomically(self.path / "ledger.parquet", ledger)
+        write_ledger(self.path / "ledger.parquet", lambda: (self._record(p)["rows"] for p in range(self.layout.n_partitions)))
         _consolidate(self.path)
-        self._write_timings([record.get("timings", {}) for record in records])
+        self._write_timings([record["timings"] for record in records])
         self._sweep_features()
         finished = {
             "chunks": [digest for record in records for digest in record["hashes"]],
-            "ledger": hash_bytes(ledger),
-            "valid_frames": hash_chunk(np.array(valid_frames, np.int32)),
+            "ledger": hash_file(self.path / "ledger.parquet"),
+            "valid_frames": hash_chunk(valid_frames),
         }
         if self._home != self.path:
             pl.read_parquet(self._home / "manifest.parquet").drop("stale").write_parquet(buffer := io.BytesIO())
@@ -176,7 +175,8 @@ class StoreWriter:
         """A row a partition: its clips, and the milliseconds of each stage."""
         rows = [self._clips_of(p) | timings[p] for p in range(self.layout.n_partitions)]
         (self.path / "timings").mkdir(exist_ok=True)
-        write_atomically(self.path / "timings" / "partitions.parquet", to_parquet(pl.DataFrame(rows, infer_schema_length=None)))
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(buffer := io.BytesIO())
+        write_atomically(self.path / "timings" / "partitions.parquet", buffer.getvalue())
 
     def _clips_of(self, partition: int) -> dict[str, Any]:
         chunks = list(self.layout.chunks(partition))
@@ -189,6 +189,11 @@ class StoreWriter:
         for file in folder.rglob("*"):
             if file.is_file() and file not in chunks and file != folder / "zarr.json":
                 file.unlink()
+
+    def _record(self, partition: int) -> dict[str, Any]:
+        """What `commit` wrote."""
+        record: dict[str, Any] = json.loads(self._commit_path(partition).read_bytes())
+        return record
 
     def _commit_path(self, partition: int) -> Path:
         return self._home / "commits" / f"{partition:06}.json"
@@ -225,10 +230,15 @@ def _consolidate(path: Path) -> None:
     write_atomically(path / "zarr.json", json.dumps(group, indent=2).encode())
 
 
-def write_valid_frames(path: Path, counts: Sequence[int]) -> None:
-    """The array `valid_frames` of the store at `path`."""
+def _small(record: dict[str, Any]) -> dict[str, Any]:
+    """A commit record without its rows, which would fill the memory were they all kept."""
+    valid_frames = np.array(record["valid_frames"], np.int32)
+    return {"hashes": record["hashes"], "valid_frames": valid_frames, "timings": record.get("timings", {})}
+
+
+def write_valid_frames(path: Path, values: NDArray[np.int32]) -> None:
+    """The array `valid_frames`, `(clips,)`, of the store at `path`."""
     remove_tree(path / "valid_frames")
-    values = np.array(counts, np.int32)
     with zarr.config.set(_ZARR_OPTIONS):
         zarr.create_array(
             path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
