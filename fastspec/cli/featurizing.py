@@ -90,6 +90,8 @@ def featurize(
             plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=report)
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
+            if not manifest.classes:
+                show("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
         with _progress_bar("clips", len(plan.clips), hidden=json) as report:
             store = pipeline.featurize(
                 manifest,

@@ -6,12 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastspec.corpus.splits import TEST_WORDS, TRAIN_WORDS, fold_number
 from fastspec.errors import LearnError
 from fastspec.learn.dataset import Dataset
-
-# Nothing here tunes on validation clips, so they train; only "test" is held out.
-_TRAIN_WORDS = ("train", "valid", "validation", "val", "dev")
-_TEST_WORDS = ("test",)
 
 
 class Fold(NamedTuple):
@@ -22,29 +19,32 @@ class Fold(NamedTuple):
 
 
 def folds_of(dataset: Dataset, *, n_folds: int, seed: int) -> list[Fold]:
-    """The dataset's given split, where there is one, else `n_folds` folds by group."""
+    """The dataset's given split, or its given folds, where it has them; else `n_folds` folds by group."""
     split = given_split(dataset)
     if split is not None:
         return [split]
+    folds = given_folds(dataset)
+    if folds is not None:
+        return folds
     return make_folds(dataset.labels, dataset.groups, n_folds=n_folds, seed=seed, classes=dataset.classes)
 
 
 def given_split(dataset: Dataset) -> Fold | None:
     """The split that the manifest gives: None unless its column has both train and test clips.
 
-    "valid", "validation", "val" and "dev" count as train.
+    "valid", "validation", "val" and "dev" count as train. Folds are no split.
 
     Raises:
         LearnError: a value that means neither, a clip without one, or a group on both sides.
     """
     words = [None if value is None else value.strip().lower() for value in dataset.split]
-    if not any(words):
+    if all(word is None or fold_number(word) is not None for word in words):
         return None
     for word, path in zip(words, dataset.paths, strict=True):
-        if word is not None and word not in _TRAIN_WORDS + _TEST_WORDS:
+        if word is not None and word not in TRAIN_WORDS + TEST_WORDS:
             raise LearnError(f"split of {path} is {word!r}; give train, validation or test, or rename the column to use folds")
-    tests = np.array([word in _TEST_WORDS for word in words])
-    trains = np.array([word in _TRAIN_WORDS for word in words])
+    tests = np.array([word in TEST_WORDS for word in words])
+    trains = np.array([word in TRAIN_WORDS for word in words])
     if not (tests.any() and trains.any()):
         return None
     if not (tests | trains).all():
@@ -57,6 +57,35 @@ def given_split(dataset: Dataset) -> Fold | None:
             "put each group and all its copies on one side"
         )
     return Fold(np.flatnonzero(trains), np.flatnonzero(tests))
+
+
+def given_folds(dataset: Dataset) -> list[Fold] | None:
+    """The folds that the manifest numbers: None unless it does. Each tests once, by what the others train.
+
+    Raises:
+        LearnError: a clip without a fold, a group in two, one fold only, or a class that is in one fold alone.
+    """
+    numbers = [fold_number(value) for value in dataset.split]
+    if all(number is None for number in numbers):
+        return None
+    if None in numbers:
+        raise LearnError(f"{dataset.paths[numbers.index(None)]} has no fold while other clips have one; give each clip a fold")
+    folds = np.array(numbers, np.int64)
+    names, codes = np.unique(dataset.groups, return_inverse=True)
+    lowest, highest = np.full(len(names), folds.max()), np.full(len(names), folds.min())
+    np.minimum.at(lowest, codes, folds)
+    np.maximum.at(highest, codes, folds)
+    if (straddling := np.flatnonzero(lowest != highest)).size:
+        group = straddling[0]
+        raise LearnError(
+            f"group {names[group]!s} is, itself or as a copy of its audio, in fold {lowest[group]} and in fold {highest[group]}; "
+            "put each group and all its copies into one"
+        )
+    for label, name in enumerate(dataset.classes):
+        held = np.unique(folds[dataset.labels == label])
+        if len(held) == 1:
+            raise LearnError(f"class {name!r} is in fold {held[0]} alone, so that nothing else can train it; run fastspec split again")
+    return [Fold(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
 
 
 def make_folds(labels: NDArray[np.int64], groups: NDArray[np.str_], *, n_folds: int, seed: int, classes: Sequence[str]) -> list[Fold]:

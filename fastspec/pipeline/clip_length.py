@@ -25,7 +25,9 @@ def choose_clip_length(manifest: Manifest, *, workers: int = 2) -> float:
     """
     positions = np.unique(np.linspace(0, len(manifest) - 1, SAMPLED_RECORDINGS).round().astype(int))
     rows = [row for position in positions for row in manifest.rows(int(position), int(position) + 1)]
-    tasks = [dask.delayed(_measure_some)(manifest.recordings, rows[i::32]) for i in range(min(32, len(rows)))]
+    # Neighbours stay together and in order, since a compressed tar is read forwards.
+    step = max(1, -(-len(rows) // 32))
+    tasks = [dask.delayed(_measure_some)(manifest.recordings, rows[start : start + step]) for start in range(0, len(rows), step)]
     scheduler = {"scheduler": "threads", "num_workers": workers} if workers else {"scheduler": "synchronous"}
     results = [result for part in dask.compute(*tasks, **scheduler) for result in part]
     lengths = [length for length in results if isinstance(length, float)]
