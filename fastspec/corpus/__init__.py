@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
-from fastspec.corpus.manifest import SCHEMA, ClipRow, Manifest, RecordingError
+from fastspec.corpus.manifest import FOUND, SCHEMA, ClipRow, Manifest, RecordingError
 from fastspec.corpus.place import locate
 from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.rows import FOLD
@@ -15,7 +15,7 @@ from fastspec.corpus.samples import Sample, read_samples
 from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["ClipRow", "Manifest", "RecordingError", "RowProblems", "read_corpus", "read_inputs"]
+__all__ = ["FOUND", "ClipRow", "Manifest", "RecordingError", "RowProblems", "read_corpus", "read_inputs"]
 
 
 def read_corpus(

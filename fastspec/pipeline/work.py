@@ -13,7 +13,7 @@ import dask
 # Tasks that Dask sees at once, for each worker: enough that waiting for the last of a window costs nothing, few whatever the corpus.
 WINDOW = 16
 
-Stage = Literal["lengths", "features"]
+Stage = Literal["lengths", "features", "scan"]
 Result = TypeVar("Result")
 
 
@@ -22,7 +22,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        stage: "lengths" while recordings are measured, then "features".
+        stage: "lengths" while recordings are measured, then "features"; "scan" by itself.
         clips: done so far, those of an earlier run that is resumed too; recordings in the stage "lengths".
         total: of them.
         new_clips: without those of an earlier run.
