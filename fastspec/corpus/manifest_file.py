@@ -21,6 +21,16 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 }
 
 
+def check_output(path: Path) -> None:
+    """That a manifest can be written there: CorpusError for another ending, and where something is already."""
+    if path.suffix.lower() not in _WRITERS:
+        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}")
+    if path.exists():
+        raise CorpusError(f"{path} exists; remove it, or choose another name")
+    if not path.parent.is_dir():
+        raise CorpusError(f"{path.parent} is not a folder that manifests can be written to; make it, or choose another")
+
+
 def write_manifest(manifest: Manifest, path: Path) -> Path:
     """Write a manifest so that its rows find their recordings from the file's folder; CorpusError as `Manifest.write` has it."""
     if path.suffix.lower() not in _WRITERS:
