@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | memory | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | memory | scan | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, memory, picture, readme, stages
+from bench import golden, kernel, memory, picture, readme, scan, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -44,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes", type=_at_least(float, 0.1), nargs="+", default=[10.0, 60.0], help="lengths of the recording (%(default)s)"
     )
     command.set_defaults(run=_memory)
+    purpose = "a scan of 7,873 real recordings beside merely decoding them with as many workers; fetches 161 MB"
+    command = commands.add_parser("scan", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--workers", type=_at_least(int, 1), default=2, help="threads of both (%(default)s)")
+    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
+    command.set_defaults(run=_scan)
     purpose = "write the golden vectors of presets; needs their references installed"
     command = commands.add_parser("golden", help=purpose, description=purpose)
     command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
@@ -91,6 +97,11 @@ def _readme(options: argparse.Namespace) -> str:
 def _memory(options: argparse.Namespace) -> str:
     rows = memory.run_memory(minutes=options.minutes)
     return as_json("bench memory", machine(), rows) if options.json else as_text(machine(), memory.COLUMNS, rows)
+
+
+def _scan(options: argparse.Namespace) -> str:
+    rows = scan.run_scan(workers=options.workers, repeat=options.repeat)
+    return as_json("bench scan", machine(), rows) if options.json else as_text(machine(), scan.COLUMNS, rows)
 
 
 def _golden(options: argparse.Namespace) -> str:
