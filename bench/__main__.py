@@ -101,7 +101,8 @@ def _memory(options: argparse.Namespace) -> str:
 
 def _scan(options: argparse.Namespace) -> str:
     rows = scan.run_scan(workers=options.workers, repeat=options.repeat)
-    return as_json("bench scan", machine(), rows) if options.json else as_text(machine(), scan.COLUMNS, rows)
+    host = machine() | {"workers": options.workers}
+    return as_json("bench scan", host, rows) if options.json else as_text(host, scan.COLUMNS, rows)
 
 
 def _golden(options: argparse.Namespace) -> str:

@@ -105,7 +105,9 @@ def test_scan__is_timed_beside_decoding_the_same_frames(tmp_path, write_tone, mo
     assert scanning["times"] == pytest.approx(scanning["seconds"] / decoding["seconds"])
     assert scanning["met"] is (scanning["times"] <= 1.5)
     assert main(["scan", "--repeat", "1"]) == 0
-    assert "× decoding" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 threads of" in printed
+    assert "× decoding" in printed
 
 
 def test_scan_that_hears_something_else__is_not_timed(tmp_path, write_tone, monkeypatch):
