@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | memory | rows | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | memory | rows | scan | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, memory, picture, readme, rows, stages
+from bench import golden, kernel, memory, picture, readme, rows, scan, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -51,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         "--rows", type=_at_least(int, 1), nargs="+", default=[10_000, 1_000_000], help="numbers of clips of 0.1 s (%(default)s)"
     )
     command.set_defaults(run=_rows)
+    purpose = "a scan of 7,873 real recordings beside merely decoding them with as many workers; fetches 161 MB"
+    command = commands.add_parser("scan", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--workers", type=_at_least(int, 1), default=2, help="threads of both (%(default)s)")
+    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
+    command.set_defaults(run=_scan)
     purpose = "write the golden vectors of presets; needs their references installed"
     command = commands.add_parser("golden", help=purpose, description=purpose)
     command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
@@ -103,6 +109,12 @@ def _memory(options: argparse.Namespace) -> str:
 def _rows(options: argparse.Namespace) -> str:
     found = rows.run_rows(rows=options.rows)
     return as_json("bench rows", machine(), found) if options.json else as_text(machine(), rows.COLUMNS, found)
+
+
+def _scan(options: argparse.Namespace) -> str:
+    rows = scan.run_scan(workers=options.workers, repeat=options.repeat)
+    host = machine() | {"workers": options.workers}
+    return as_json("bench scan", host, rows) if options.json else as_text(host, scan.COLUMNS, rows)
 
 
 def _golden(options: argparse.Namespace) -> str:

@@ -42,7 +42,8 @@ def describe(machine: Mapping[str, Any]) -> str:
     """The machine and the versions, in two lines."""
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['lanes']} lanes, {machine['system']}"
-    return f"fastspec {fastspec.__version__}, one thread of {hardware}\nPython {machine['python']}, {packages}"
+    threads = f"{machine['workers']} threads" if machine.get("workers", 1) > 1 else "one thread"
+    return f"fastspec {fastspec.__version__}, {threads} of {hardware}\nPython {machine['python']}, {packages}"
 
 
 def _cell(value: object) -> str:

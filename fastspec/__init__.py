@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fastspec.pipeline import feature_array as feature_array
     from fastspec.pipeline import featurize as featurize
     from fastspec.presets import preset as preset
+    from fastspec.scanning import ScanReport as ScanReport
+    from fastspec.scanning import scan as scan
     from fastspec.spec import ClipPolicy as ClipPolicy
     from fastspec.spec import FeatureSpec as FeatureSpec
     from fastspec.spec import Recipe as Recipe
@@ -33,16 +35,28 @@ _HOMES = {
     "Manifest": "fastspec.corpus",
     "Recipe": "fastspec.spec",
     "feature_array": "fastspec.pipeline",
+    "ScanReport": "fastspec.scanning",
     "features": "fastspec.frontend",
     "featurize": "fastspec.pipeline",
     "open": "fastspec.store:open_store",
     "preset": "fastspec.presets",
     "read_corpus": "fastspec.corpus",
+    "scan": "fastspec.scanning",
 }
 _ROOMS = {"learn"}
 
-__all__ = ["ClipPolicy", "FastspecError", "FeatureSpec", "FeatureStore", "FeatureTransformer", "FrontEnd", "Manifest", "Recipe"]
-__all__ += ["__version__", "feature_array", "features", "featurize", "learn", "open", "preset", "read_corpus"]
+__all__ = [
+    "ClipPolicy",
+    "FastspecError",
+    "FeatureSpec",
+    "FeatureStore",
+    "FeatureTransformer",
+    "FrontEnd",
+    "Manifest",
+    "Recipe",
+    "ScanReport",
+]
+__all__ += ["__version__", "feature_array", "features", "featurize", "learn", "open", "preset", "read_corpus", "scan"]
 
 try:
     __version__ = version("fastspec")

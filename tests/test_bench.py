@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from bench import kernel, readme, stages
+from bench import kernel, readme, scan, stages
 from bench.__main__ import main
 from bench.measure import best_seconds
 from bench.output import as_text
 from bench.peak import Peak, Work, stage_work
+from fastspec.corpus import read_corpus
 from fastspec.errors import RunFailed
 from fastspec.references import REFERENCES, Reference, references
 
@@ -96,6 +97,31 @@ def test_memory__reports_the_peak_of_a_run_over_each_length(capsys):
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(row["minutes"], row["clips"]) for row in rows] == [(0.1, 1), (0.5, 2)]
     assert all(row["peak_mib"] > 20 for row in rows)
+
+
+def test_scan__is_timed_beside_decoding_the_same_frames(tmp_path, write_tone, monkeypatch, capsys):
+    for i in range(4):
+        write_tone(tmp_path / "ab"[i % 2] / f"{i}.ogg", seconds=0.1 + 0.1 * i)
+    (tmp_path / "a" / "broken.ogg").write_bytes(b"not audio")
+    monkeypatch.setattr(scan, "fetch", lambda _name: tmp_path)
+    monkeypatch.setattr(scan, "_LABEL", r"(\w)/")
+    assert main(["scan", "--json", "--repeat", "1"]) == 0
+    decoding, scanning = json.loads(capsys.readouterr().out)["rows"]
+    assert (decoding["clips"], scanning["clips"]) == (5, 5)
+    assert scanning["hours"] == pytest.approx(1.0 / 3600)
+    assert scanning["times"] == pytest.approx(scanning["seconds"] / decoding["seconds"])
+    assert scanning["met"] is (scanning["times"] <= 1.5)
+    assert main(["scan", "--repeat", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 threads of" in printed
+    assert "× decoding" in printed
+
+
+def test_scan_that_hears_something_else__is_not_timed(tmp_path, write_tone, monkeypatch):
+    write_tone(tmp_path / "a.wav")
+    monkeypatch.setattr(scan, "_decode", lambda _manifest, _workers: 7)
+    with pytest.raises(RunFailed, match="the scan heard 16000 frames and decoding gives 7"):
+        scan.run_scan(read_corpus(tmp_path), workers=1, repeat=1)
 
 
 def test_calls_take_turns_after_one_warm_up():

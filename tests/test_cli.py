@@ -101,6 +101,13 @@ def test_help__fits_80_columns_and_has_an_example(command):
 # --- flags to arguments ------------------------------------------------------------------------------------------------------------
 
 
+def test_corpus_without_labels__is_featurized_with_a_hint(tmp_path, write_tone):
+    write_tone(tmp_path / "sounds" / "a.wav")
+    result = fastspec("featurize", tmp_path / "sounds", "-o", tmp_path / "s.zarr")
+    assert result.returncode == 0, result.stderr
+    assert "no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'" in result.stdout
+
+
 def test_featurize_flags__reach_the_function(sounds, tmp_path):
     flags = [
         "--preset",

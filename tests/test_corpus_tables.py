@@ -327,3 +327,37 @@ def test_zip_behind_a_url__is_read_in_place():
     manifest = read_corpus("memory://z/c.zip")
     assert [(row.path, row.label) for row in rows_of(manifest)] == [("a/x.wav", "a")]
     assert manifest.open("a/x.wav") == b"x"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_labels_groups_and_splits__are_stripped(tmp_path, write_tone, ending):
+    for name in "xyz":
+        write_tone(tmp_path / f"{name}.wav")
+    columns = {"path": ["x.wav", "y.wav", "z.wav"], "label": ["a", " a", "  "], "group": ["g ", "g", None], "split": ["Train ", "test", ""]}
+    table = pl.DataFrame(columns)
+    {"csv": table.write_csv, "jsonl": table.write_ndjson, "parquet": table.write_parquet}[ending](tmp_path / f"t.{ending}")
+    rows = read_corpus(tmp_path / f"t.{ending}").table.select("label", "group", "split").rows()
+    assert rows == [("a", "g", "train"), ("a", "g", "test"), (None, None, None)]
+
+
+def test_split_or_fold_that_means_nothing__is_refused_by_row(tmp_path, write_tone):
+    write_tone(tmp_path / "x.wav")
+    rows = ["x.wav,train,,0", "x.wav,banana,,1", "x.wav,,3,2", "x.wav,,third,3", "x.wav,fold-2,,4"]
+    (tmp_path / "t.csv").write_text("path,split,fold,start_s\n" + "\n".join(rows))
+    with pytest.raises(CorpusError) as error:
+        read_corpus(tmp_path / "t.csv")
+    assert str(error.value) == (
+        f"{tmp_path / 't.csv'} has 2 rows to mend: row 3 split is 'banana', which is not train, validation, test or a numbered fold; "
+        "row 5 fold is 'third', which is not train, validation, test or a numbered fold (row 1 is the header)"
+    )
+
+
+def test_column_fold__is_the_split_and_is_written_again(tmp_path, write_tone):
+    for name in "xyz":
+        write_tone(tmp_path / f"{name}.wav")
+    (tmp_path / "t.csv").write_text("path,part\nx.wav,1\ny.wav,2.0\nz.wav,1\n")
+    manifest = read_corpus(tmp_path / "t.csv", columns={"fold": "part"})
+    assert manifest.table["split"].to_list() == ["fold-1", "fold-2", "fold-1"]
+    written = manifest.write(tmp_path / "m.parquet")
+    assert pl.read_parquet(written)["fold"].to_list() == [1, 2, 1]
+    assert read_corpus(written).digest() == manifest.digest()

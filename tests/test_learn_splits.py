@@ -110,3 +110,26 @@ def test_split_value_that_means_nothing__is_refused() -> None:
 def test_clip_without_split_among_split_clips__is_named() -> None:
     with pytest.raises(LearnError, match=r"1.wav has no split"):
         given_split(dataset([0, 1, 0], ["a", "b", "c"], ["train", None, "test"]))
+
+
+def test_given_folds__are_the_folds_in_their_order() -> None:
+    data = dataset([0, 1, 0, 1, 0], list("vwxyz"), ["fold-2", "fold-2", "fold-1", "fold-1", "fold-2"])
+    assert given_split(data) is None
+    assert [(fold.train.tolist(), fold.test.tolist()) for fold in folds_of(data, n_folds=5, seed=0)] == [
+        ([0, 1, 4], [2, 3]),
+        ([2, 3], [0, 1, 4]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "groups, split, message",
+    [
+        ("wwyz", ["fold-1", "fold-2", "fold-1", "fold-2"], r"group w is, .* in fold 1 and in fold 2"),
+        ("wxyz", ["fold-1", None, "fold-1", "fold-2"], r"1.wav has no fold while other clips have one"),
+        ("wxyz", ["fold-1", "fold-2", "fold-1", "fold-1"], r"class 'a' is in fold 1 alone"),
+        ("wxyz", ["fold-1", "train", "fold-1", "fold-1"], r"split of 0.wav is 'fold-1'; give train"),
+    ],
+)
+def test_given_folds_that_cannot_be_used__are_refused(groups: str, split: list[str | None], message: str) -> None:
+    with pytest.raises(LearnError, match=message):
+        folds_of(dataset([0, 1, 0, 1], list(groups), split), n_folds=2, seed=0)

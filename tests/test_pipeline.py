@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -325,6 +326,22 @@ def test_clip_length__is_at_most_ten_seconds_and_at_least_a_tenth(tmp_path):
     write_noise(tmp_path / "short" / "a.wav", seconds=0.01)
     assert choose_clip_length(read_corpus(tmp_path / "long")) == 10.0
     assert choose_clip_length(read_corpus(tmp_path / "short")) == 0.1
+
+
+def test_clip_length__is_measured_in_the_order_of_the_corpus(tmp_path):
+    """A compressed tar is read forwards: going back to its start for each recording would take minutes."""
+    for i in range(80):
+        write_noise(tmp_path / "c" / f"{i:02}.wav", seconds=0.1, seed=i)
+    manifest, opened = read_corpus(tmp_path / "c"), []
+
+    class Watched:
+        def open(self, path):
+            opened.append(path)
+            return manifest.open(path)
+
+    choose_clip_length(replace(manifest, recordings=Watched()), workers=0)
+    assert opened == sorted(opened)
+    assert len(opened) == 80
 
 
 def test_clip_length__is_frozen_in_the_store(tmp_path):

@@ -3,6 +3,7 @@
 from fastspec.audio.clip import ClipInfo, LoadedClip, Span, failed_clip, load_clips
 from fastspec.audio.decode import AudioError, Extent, measure_extent, measure_frames, read
 from fastspec.audio.resample import change_rate
+from fastspec.audio.survey import Survey, survey
 from fastspec.audio.windows import Cuts, cut_stretch
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Extent",
     "LoadedClip",
     "Span",
+    "Survey",
     "change_rate",
     "cut_stretch",
     "failed_clip",
@@ -19,4 +21,5 @@ __all__ = [
     "measure_extent",
     "measure_frames",
     "read",
+    "survey",
 ]

@@ -1,6 +1,6 @@
 """From several channels to one, and what is wrong with them: one that is dead, two that cancel each other."""
 
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,16 +48,47 @@ def find_channel_faults(source: NDArray[np.float32]) -> str | None:
     >>> find_channel_faults(np.stack([tone, 0 * tone], axis=1))
     'channel 2 is dead'
     """
-    columns = [column - column.mean() for column in map(np.ascontiguousarray, source.T)]
-    energies = [_dot(column, column) for column in columns]
-    alive = [i for i, energy in enumerate(energies) if energy > DEAD_BELOW * max(energies)]
-    if not alive or not np.isfinite(energies).all():
-        return None
-    faults = [f"channel {i + 1} is dead" for i in range(len(columns)) if i not in alive]
-    for i, j in combinations(alive, 2):
-        if _dot(columns[i], columns[j]) < ANTIPHASE_BELOW * (energies[i] * energies[j]) ** 0.5:
-            faults.append(f"channels {i + 1} and {j + 1} are in antiphase")
-    return ", ".join(faults) or None
+    return ChannelSums(source.shape[1]).add(source).find_faults()
+
+
+class ChannelSums:
+    """Means and covariances of channels, over blocks of a recording as if they were one."""
+
+    def __init__(self, channels: int) -> None:
+        self._n = 0
+        self.means = np.zeros(channels)
+        self._products = np.zeros((channels, channels))
+
+    def add(self, block: NDArray[np.float32]) -> "ChannelSums":
+        """Take in `(samples, channels)` float32; returns itself.
+
+        Chan, Golub and LeVeque: the centred sums of products of two stretches add up, and to them d d' n m / (n + m), where d is the
+        difference of their means and n and m are their lengths.
+        """
+        if not len(block):
+            return self
+        columns = [np.ascontiguousarray(column) for column in block.T]
+        means = np.array([column.mean() for column in columns], np.float64)
+        total, difference = self._n + len(block), means - self.means
+        if len(columns) > 1:
+            centred = [column - column.mean() for column in columns]
+            for i, j in combinations_with_replacement(range(len(columns)), 2):
+                self._products[i, j] += _dot(centred[i], centred[j]) + difference[i] * difference[j] * self._n * len(block) / total
+        self.means += difference * len(block) / total
+        self._n = total
+        return self
+
+    def find_faults(self) -> str | None:
+        """As `find_channel_faults` has it."""
+        energies = self._products.diagonal()
+        alive = np.flatnonzero(energies > DEAD_BELOW * energies.max()).tolist()
+        if not alive or not np.isfinite(energies).all():
+            return None
+        faults = [f"channel {i + 1} is dead" for i in range(len(energies)) if i not in alive]
+        for i, j in combinations(alive, 2):
+            if self._products[i, j] < ANTIPHASE_BELOW * (energies[i] * energies[j]) ** 0.5:
+                faults.append(f"channels {i + 1} and {j + 1} are in antiphase")
+        return ", ".join(faults) or None
 
 
 def _dot(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

@@ -1,20 +1,18 @@
 """Clips out of a recording: the stretch, one channel, the target rate, and what the ledger says about it."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from fastspec.audio.channels import find_channel_faults, mix
-from fastspec.audio.decode import NO_SAMPLES_REASON, AudioError, Recording
+from fastspec.audio.decode import AudioError, Recording, why_empty
+from fastspec.audio.hashing import AudioHash
+from fastspec.audio.levels import Levels
 from fastspec.audio.resample import change_rate
-
-CLIPPED_FROM = 0.9999
 
 
 class Span(NamedTuple):
@@ -138,13 +136,6 @@ class _Policy(NamedTuple):
     shortest_s: float
 
 
-class _Levels(NamedTuple):
-    peak: float
-    clipped: float
-    silent: float
-    nonfinite: int
-
-
 def _load_clip(recording: Recording, span: Span, policy: _Policy) -> LoadedClip:
     start = round(span.start_s * recording.sample_rate)
     stop = start + round(span.duration_s * recording.sample_rate)
@@ -153,12 +144,12 @@ def _load_clip(recording: Recording, span: Span, policy: _Policy) -> LoadedClip:
     except AudioError as error:
         return _unusable(recording, stop, error.status, error.reason)
     if not len(source):
-        return _unusable(recording, stop, "empty", _why_empty(recording, start, stop))
+        return _unusable(recording, stop, "empty", why_empty(recording, start, stop))
     with np.errstate(over="ignore", invalid="ignore"):
         faults = find_channel_faults(source) if recording.channels > 1 else None
         if span.channel is not None:
             source = source[:, [span.channel]]
-        levels = _measure(source)
+        levels = Levels.of(source)
         mono = mix(source, policy.channel)
         status, reason = _judge(mono, levels, recording.sample_rate, policy)
     samples = np.empty(0, np.float32)
@@ -174,8 +165,11 @@ def _load_clip(recording: Recording, span: Span, policy: _Policy) -> LoadedClip:
         min(stop, recording.decoded_frames),
         recording.sample_rate,
         recording.channels,
-        *levels,
-        audio_hash=_hash(source, recording.sample_rate),
+        levels.peak,
+        levels.clipped_share,
+        levels.silent_share,
+        levels.nonfinite,
+        AudioHash(recording.sample_rate, source.shape[1]).add(source).hexdigest(),
     )
     return LoadedClip(samples, info)
 
@@ -192,29 +186,10 @@ def _unusable(recording: Recording, stop: int, status: str, reason: str) -> Load
     return LoadedClip(np.empty(0, np.float32), info)
 
 
-def _why_empty(recording: Recording, start: int, stop: int) -> str:
-    if start == stop:
-        return f"the clip is shorter than one sample at {recording.sample_rate} Hz"
-    if not recording.decoded_frames:
-        return NO_SAMPLES_REASON
-    length_s, start_s = recording.decoded_frames / recording.sample_rate, start / recording.sample_rate
-    return f"the clip starts at {start_s:.3f} s and the recording ends at {length_s:.3f} s"
-
-
-def _measure(source: NDArray[np.float32]) -> _Levels:
-    """Levels over all channels of `source`, `(samples, channels)`. The usual clip is scanned three times and copied never."""
-    peak, nonfinite = max(abs(float(source.max())), abs(float(source.min()))), 0
-    if not math.isfinite(peak):
-        finite = np.isfinite(source)
-        peak, nonfinite = float(np.abs(source).max(where=finite, initial=0.0)), int(source.size - np.count_nonzero(finite))
-    clipped = np.count_nonzero(np.abs(source) >= CLIPPED_FROM) if nonfinite or peak >= CLIPPED_FROM else 0
-    return _Levels(peak, clipped / source.size, 1 - np.count_nonzero(source) / source.size, nonfinite)
-
-
-def _judge(mono: NDArray[np.float32], levels: _Levels, sample_rate: int, policy: _Policy) -> tuple[str, str | None]:
+def _judge(mono: NDArray[np.float32], levels: Levels, sample_rate: int, policy: _Policy) -> tuple[str, str | None]:
     if len(mono) < round(policy.shortest_s * sample_rate):
         return "too-short", f"{len(mono) / sample_rate:.3f} s of audio, and a clip needs {policy.shortest_s:g} s"
-    if levels.silent == 1.0:
+    if not levels.sounding:
         return "silent", "every sample is 0"
     # A sum of huge finite samples overflows, so the mix is asked too.
     if sample_rate != policy.sample_rate and (levels.nonfinite or levels.peak > 1e30) and not np.isfinite(mono).all():
@@ -222,9 +197,3 @@ def _judge(mono: NDArray[np.float32], levels: _Levels, sample_rate: int, policy:
     if not mono.any():
         return "silent", "every sample of the mixed channel is 0"
     return "ok", None
-
-
-def _hash(source: NDArray[np.float32], sample_rate: int) -> str:
-    digest = xxhash.xxh3_128(np.ascontiguousarray(source, dtype="<f4").data)
-    digest.update(f"{sample_rate},{source.shape[1]}".encode())
-    return digest.hexdigest()

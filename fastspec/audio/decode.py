@@ -64,6 +64,8 @@ class Recording:
     Attributes:
         sample_rate: of the source, in Hz.
         channels: of the source.
+        format: libsndfile's name of the container, such as "WAV" or "OGG".
+        subtype: likewise of the encoding within it, such as "PCM_16" or "VORBIS".
         header_frames: frames that the header claims, true or not.
         decoded_frames: how far from the recording's start decoding has come.
 
@@ -76,6 +78,8 @@ class Recording:
         self._on_block = on_block
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
+        self.format: str = self._file.format
+        self.subtype: str = self._file.subtype
         self.header_frames: int = self._file.frames
         self.decoded_frames = 0
         self._seekable = self._file.format in _SEEKABLE_FORMATS and self._file.subtype in _SEEKABLE_SUBTYPES
@@ -205,6 +209,16 @@ def measure_frames(source: Path | bytes, *, limit_s: float = math.inf) -> tuple[
 
 
 NO_SAMPLES_REASON = "the recording holds no samples"
+
+
+def why_empty(recording: Recording, start: int, stop: float) -> str:
+    """Why the stretch from one frame to another, which was read, holds no samples; in one line."""
+    if start == stop:
+        return f"the clip is shorter than one sample at {recording.sample_rate} Hz"
+    if not recording.decoded_frames:
+        return NO_SAMPLES_REASON
+    length_s, start_s = recording.decoded_frames / recording.sample_rate, start / recording.sample_rate
+    return f"the clip starts at {start_s:.3f} s and the recording ends at {length_s:.3f} s"
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]

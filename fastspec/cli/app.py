@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import fastspec
-from fastspec.cli import demonstration, featurizing, learning, listing, storing, warming
+from fastspec.cli import demonstration, featurizing, learning, listing, scanning, storing, warming
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -33,6 +33,8 @@ def _options(
     pass
 
 
+app.command("scan")(scanning.scan)
+app.command("split")(scanning.split)
 app.command("featurize")(featurizing.featurize)
 app.command("train")(learning.train)
 app.command("evaluate")(learning.evaluate)

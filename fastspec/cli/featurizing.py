@@ -1,9 +1,6 @@
 """`fastspec featurize`."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,10 +8,10 @@ import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
 from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe, parse_share
+from fastspec.cli.progress import progress_bar
 from fastspec.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
-    from fastspec.pipeline import Progress
     from fastspec.store import FeatureStore, Layout
 
 
@@ -96,14 +93,16 @@ def featurize(
         manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
         if manifest.problems:
             show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
-        with _progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
+        with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
             known = output if resume else None
             plan = pipeline.plan_run(
                 manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
             )
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
-        with _progress_bar("clips", len(plan.clips), hidden=json) as report:
+            if not manifest.classes:
+                show("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
+        with progress_bar("clips", len(plan.clips), hidden=json) as report:
             store = pipeline.featurize(
                 manifest,
                 output,
@@ -174,32 +173,3 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
         show(f"\n{store.path}: {statuses}; {format_duration(seconds)}, {rate}")
     if not usable:
         raise RunFailed(f"no clip of {store.path} has features; the reasons are in its ledger: fastspec store ledger {store.path}")
-
-
-@contextmanager
-def _progress_bar(unit: str, total: int, *, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
-    """A bar with clips a second, hours of audio a second and the time left; nothing where nobody watches."""
-    if hidden or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        BarColumn(),
-        TextColumn(f"{{task.completed:,}}/{{task.total:,}} {unit}"),
-        TextColumn("{task.fields[rates]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task, start = bar.add_task("featurize", total=total, rates=""), time.perf_counter()
-
-        def report(progress: "Progress") -> None:
-            seconds = max(time.perf_counter() - start, 1e-3)
-            rates = f"{progress.new_clips / seconds:,.0f}/s"
-            rates += f", {progress.audio_s / 3600 / seconds:.2f} h/s" if progress.audio_s else ""
-            rates += f", {progress.failed:,} failed" if progress.failed else ""
-            bar.update(task, completed=progress.clips, total=progress.total, rates=rates)
-
-        yield report

@@ -33,7 +33,7 @@ Columns = Annotated[
     typer.Option(
         "--column",
         metavar="COLUMN=NAME",
-        help="What a table calls path, label, group, split, start_s or duration_s; may be repeated.",
+        help="What a table calls path, label, group, split, fold, start_s or duration_s; may be repeated.",
         show_default=False,
     ),
 ]

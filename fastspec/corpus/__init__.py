@@ -8,14 +8,15 @@ from pathlib import Path
 from fastspec.corpus.fingerprints import fingerprints
 from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
-from fastspec.corpus.manifest import SCHEMA, ClipRow, Manifest, RecordingError
+from fastspec.corpus.manifest import FOUND, SCHEMA, ClipRow, Manifest, RecordingError
 from fastspec.corpus.place import locate
 from fastspec.corpus.problems import RowProblems
+from fastspec.corpus.rows import FOLD
 from fastspec.corpus.samples import Sample, read_samples
 from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["ClipRow", "Manifest", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus", "read_inputs"]
+__all__ = ["FOUND", "ClipRow", "Manifest", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus", "read_inputs"]
 
 
 def read_corpus(
@@ -96,8 +97,8 @@ def _compile(label_from: str | None, group_from: str | None) -> dict[str, re.Pat
 
 def _check_columns(columns: Mapping[str, str]) -> None:
     for name in columns:
-        if name not in SCHEMA:
-            raise CorpusError(f"a manifest has no column {name!r}; {choices(name, SCHEMA)}")
+        if name not in (*SCHEMA, FOLD):
+            raise CorpusError(f"a manifest has no column {name!r}; {choices(name, (*SCHEMA, FOLD))}")
 
 
 def _with_patterns(manifest: Manifest, patterns: dict[str, re.Pattern[str] | None]) -> Manifest:

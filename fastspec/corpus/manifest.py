@@ -20,6 +20,25 @@ SCHEMA = {
     "start_s": pl.Float64,
     "duration_s": pl.Float64,
 }
+# What a scan finds out about each row; see `fastspec.audio.Survey`.
+FOUND = {
+    "status": pl.String,
+    "reason": pl.String,
+    "format": pl.String,
+    "subtype": pl.String,
+    "size_bytes": pl.Int64,
+    "sample_rate": pl.Int64,
+    "channels": pl.Int64,
+    "header_frames": pl.Int64,
+    "frames": pl.Int64,
+    "peak": pl.Float64,
+    "clipped": pl.Float64,
+    "silent": pl.Float64,
+    "nonfinite": pl.Int64,
+    "dc": pl.Float64,
+    "audio_hash": pl.String,
+    "duplicate_of": pl.Int64,
+}
 _DIGEST_ROWS = 65_536
 
 
@@ -71,6 +90,7 @@ class Manifest:
         ignored: files of the corpus that are not audio by their extension.
         origins: of the rows of tables, the `table` and the `row` in it, counted as an editor shows it.
         problems: of a corpus of tables the rows whose file is missing, which costs them but not the run.
+        found: what a scan found, row by row, in the columns of `FOUND`; written and read with the table.
     """
 
     table: pl.DataFrame
@@ -79,6 +99,7 @@ class Manifest:
     ignored: int = 0
     origins: pl.DataFrame | None = None
     problems: RowProblems | None = None
+    found: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return self.table.height
@@ -120,8 +141,8 @@ class Manifest:
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the rows as a `.parquet`, `.csv` or `.jsonl` that `read_corpus` reads again, whole or not at all.
 
-        Files are named relative to the table's folder. Rows whose recording lies in something else (an archive, a table with audio, a
-        folder with names that are not Unicode) have that in a column `read_from`.
+        Files are named relative to the table's folder; folds stand in a column `fold`. Rows whose recording lies in something else (an
+        archive, a table with audio, a folder with names that are not Unicode) have that in a column `read_from`.
 
         Raises:
             CorpusError: another ending, no place to write to, or samples that lie in memory only.

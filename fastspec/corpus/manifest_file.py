@@ -10,7 +10,7 @@ from fastspec.corpus.folder import Files
 from fastspec.corpus.inputs import Several
 from fastspec.corpus.manifest import Manifest
 from fastspec.corpus.place import is_url
-from fastspec.corpus.rows import READ_FROM
+from fastspec.corpus.rows import FOLD, READ_FROM
 from fastspec.corpus.samples import Samples
 from fastspec.errors import CorpusError, choices
 
@@ -19,6 +19,16 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".jsonl": pl.DataFrame.write_ndjson,
     ".parquet": pl.DataFrame.write_parquet,
 }
+
+
+def check_output(path: Path) -> None:
+    """That a manifest can be written there: CorpusError for another ending, and where something is already."""
+    if path.suffix.lower() not in _WRITERS:
+        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}")
+    if path.exists():
+        raise CorpusError(f"{path} exists; remove it, or choose another name")
+    if not path.parent.is_dir():
+        raise CorpusError(f"{path.parent} is not a folder that manifests can be written to; make it, or choose another")
 
 
 def write_manifest(manifest: Manifest, path: Path) -> Path:
@@ -31,6 +41,11 @@ def write_manifest(manifest: Manifest, path: Path) -> Path:
     table = manifest.table.with_columns(addresses["path"])
     if addresses[READ_FROM].null_count() < len(table):
         table = table.with_columns(addresses[READ_FROM])
+    folds = table["split"].str.extract(r"^fold-(\d+)$").cast(pl.Int64)
+    if 0 < len(folds) - folds.null_count() == len(table) - table["split"].null_count():
+        table = table.with_columns(pl.lit(None, pl.String).alias("split"), folds.alias(FOLD))
+    if manifest.found is not None:
+        table = table.hstack(manifest.found)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         _WRITERS[path.suffix.lower()](table, temporary)

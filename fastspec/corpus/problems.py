@@ -8,6 +8,8 @@ _SHOWN = 10
 class RowProblems:
     """Problems of rows, each with its table and the row in it as an editor counts it; a message shows the first ten.
 
+    `header` is whether row 1 is the header.
+
     >>> problems = RowProblems("clips.csv", several=False, header=True)
     >>> problems.extend([("clips.csv", 7, "has no path"), ("clips.csv", 3, "repeats row 2")])
     >>> problems.sentence("rows to mend")
@@ -15,7 +17,7 @@ class RowProblems:
     """
 
     def __init__(self, source: str, *, several: bool, header: bool) -> None:
-        self._source, self._several, self._header = source, several, header
+        self._source, self._several, self.header = source, several, header
         self._found: list[tuple[str, int, str]] = []
 
     def __len__(self) -> int:
@@ -25,14 +27,8 @@ class RowProblems:
         """Add problems: the table's name, the row, and what is wrong."""
         self._found += found
 
-    def joined(self, found: Iterable[tuple[str, int, str]]) -> "RowProblems":
-        """These and more, as a new collection."""
-        both = RowProblems(self._source, several=self._several, header=self._header)
-        both.extend([*self._found, *found])
-        return both
-
     def sentence(self, what: str) -> str:
         """All of it in one line, sorted by row."""
         shown = [f"{f'{table} ' if self._several else ''}row {row} {text}" for table, row, text in sorted(self._found)[:_SHOWN]]
         more = f"; and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
-        return f"{self._source} has {len(self)} {what}: {'; '.join(shown)}{more}{' (row 1 is the header)' if self._header else ''}"
+        return f"{self._source} has {len(self)} {what}: {'; '.join(shown)}{more}{' (row 1 is the header)' if self.header else ''}"

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from fastspec.corpus.manifest import SCHEMA
+from fastspec.corpus.manifest import FOUND, SCHEMA
 from fastspec.corpus.members import MAX_MEMBER_BYTES
 from fastspec.corpus.parquet_audio import PARQUET_ERRORS, ParquetAudio, find_audio_column, parquet_source, read_class_names, scan
 from fastspec.corpus.place import Place, one_line
 from fastspec.errors import CorpusError, choices
 
-TABLE, ROW, READ_FROM = "table", "row", "read_from"
-TEXTS = (*SCHEMA, READ_FROM)
+TABLE, ROW, READ_FROM, FOLD = "table", "row", "read_from", "fold"
+TEXTS = (*SCHEMA, FOLD, READ_FROM, *FOUND)
 
 _SHOWN = 10
 _MAX_TABLE_RATIO = 200
@@ -28,8 +28,8 @@ class Texts(NamedTuple):
     """A table as it is written.
 
     Attributes:
-        table: `table` (its name), `row` (counted as an editor shows it), and as String each column of a manifest and `read_from`; columns
-            left out and empty fields are null.
+        table: `table` (its name), `row` (counted as an editor shows it), and as String each column of a manifest, `fold`, `read_from`
+            and what a scan found; columns left out and empty fields are null.
         problems: rows that could not be taken, with the reason.
         header: whether row 1 is the header.
         audio: opens the recordings, where the table holds them itself.
@@ -140,9 +140,9 @@ def _read_jsonl(place: Place, columns: Mapping[str, str]) -> Texts:
         for name, key in names.items():
             cell = value.get(key)
             if isinstance(cell, (dict, list)):
-                problems.append(
-                    (place.name, row, f"{key} is {'an object' if isinstance(cell, dict) else 'a list'}, not a text or a number")
-                )
+                if name not in FOUND:
+                    kind = "an object" if isinstance(cell, dict) else "a list"
+                    problems.append((place.name, row, f"{key} is {kind}, not a text or a number"))
                 cell = None
             kept[name].append(as_text(cell))
     for name, key in names.items():
@@ -200,7 +200,9 @@ def _choose_columns(place: Place, present: list[str], columns: Mapping[str, str]
     for name, column in columns.items():
         if column not in present:
             raise CorpusError(f"{place} has no column {column!r} to take as {name}; {choices(column, present)}")
-    chosen = {name: columns.get(name, name) for name in TEXTS if columns.get(name, name) in present}
+    # A column "channels" or "status" is a scan's where there is its hash; else it is anything.
+    known = TEXTS if "audio_hash" in present else tuple(name for name in TEXTS if name not in FOUND)
+    chosen = {name: columns.get(name, name) for name in known if columns.get(name, name) in present}
     if "path" not in chosen:
         listed = ", ".join(present)
         raise CorpusError(f"{place} has no column 'path'; its columns are: {listed}; name the one with the files by --column path=NAME")

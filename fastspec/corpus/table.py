@@ -1,4 +1,4 @@
-"""Tables with one row a clip: `path`, and where wanted `label`, `group`, `split`, `start_s`, `duration_s`."""
+"""Tables with one row a clip: `path`, and where wanted `label`, `group`, `split` or `fold`, `start_s`, `duration_s`."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,14 +8,16 @@ from pathlib import Path
 import polars as pl
 
 from fastspec.corpus.folder import Files
-from fastspec.corpus.manifest import SCHEMA, Manifest, Recordings
+from fastspec.corpus.manifest import FOUND, SCHEMA, Manifest, Recordings
 from fastspec.corpus.parquet_audio import ParquetAudio
 from fastspec.corpus.place import Place, is_url
 from fastspec.corpus.problems import RowProblems
-from fastspec.corpus.rows import READ_FROM, ROW, TABLE, read_texts
+from fastspec.corpus.rows import FOLD, READ_FROM, ROW, TABLE, read_texts
+from fastspec.corpus.splits import read_splits
 from fastspec.errors import CorpusError
 
 _STAT_THREADS = 16
+_NAMES = ("label", "group", "split", FOLD)  # where a space more would be another class
 _SPLIT = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val|dev)(?:$|[-_.])", re.IGNORECASE)
 
 
@@ -32,7 +34,7 @@ def read_tables(tables: Sequence[tuple[Place, str | None]], columns: Mapping[str
 
     Args:
         tables: each with the split of those of its rows that name none.
-        columns: what the tables call the columns that are not called `path`, `label`, `group`, `split`, `start_s`, `duration_s`.
+        columns: what the tables call the columns that are not called `path`, `label`, `group`, `split`, `fold`, `start_s`, `duration_s`.
         source: what is read, for messages.
 
     Raises:
@@ -50,9 +52,13 @@ def read_tables(tables: Sequence[tuple[Place, str | None]], columns: Mapping[str
 
 def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: RowProblems, *, source: str) -> Manifest:
     """The manifest of rows as they are written; CorpusError as `read_tables` has it."""
+    texts = texts.with_columns(pl.col(_NAMES).str.strip_chars().replace("", None))
+    split, wrong = read_splits(texts["split"], texts[FOLD])
     seconds = [pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in ("start_s", "duration_s")]
-    table = texts.with_columns(seconds)
+    table = texts.with_columns(split, *seconds)
     problems.extend(_find_problems(texts, table))
+    senseless = texts.select(TABLE, ROW, wrong).drop_nulls().rows()
+    problems.extend((*row, f"{what}, which is not train, validation, test or a numbered fold") for *row, what in senseless)
     missing = list(_find_missing(recordings, table)) if isinstance(recordings, Files) else []
     if problems:
         problems.extend(missing)
@@ -63,7 +69,9 @@ def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: Row
     problems.extend(missing)
     first = pl.col("_order").min().over("path")
     table = table.with_row_index("_order").sort(first, "_order").with_columns(pl.col("start_s").fill_null(0.0))
-    return Manifest(table.select(list(SCHEMA)), source, recordings, origins=table.select(TABLE, ROW), problems=problems)
+    scanned = table["audio_hash"].null_count() < len(table)
+    found = table.select(pl.col(name).cast(kind, strict=False) for name, kind in FOUND.items()) if scanned else None
+    return Manifest(table.select(list(SCHEMA)), source, recordings, origins=table.select(TABLE, ROW), problems=problems, found=found)
 
 
 def split_of(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """The default clip length: long enough for most recordings of this corpus."""
 
 import math
+from functools import partial
 
 import dask
 import numpy as np
@@ -9,6 +10,7 @@ from fastspec.audio import AudioError, measure_frames
 from fastspec.corpus import ClipRow, Manifest, RecordingError
 from fastspec.errors import CorpusError
 from fastspec.pipeline.compute import Recordings
+from fastspec.pipeline.work import delay_each
 
 SAMPLED_RECORDINGS = 1000
 PERCENTILE = 95
@@ -25,7 +27,9 @@ def choose_clip_length(manifest: Manifest, *, workers: int = 2) -> float:
     """
     positions = np.unique(np.linspace(0, len(manifest) - 1, SAMPLED_RECORDINGS).round().astype(int))
     rows = [row for position in positions for row in manifest.rows(int(position), int(position) + 1)]
-    tasks = [dask.delayed(_measure_some)(manifest.recordings, rows[i::32]) for i in range(min(32, len(rows)))]
+    # Neighbours stay together and in order, since a compressed tar is read forwards.
+    step = max(1, -(-len(rows) // 32))
+    tasks = delay_each(partial(_measure_some, manifest.recordings), [rows[start : start + step] for start in range(0, len(rows), step)])
     scheduler = {"scheduler": "threads", "num_workers": workers} if workers else {"scheduler": "synchronous"}
     results = [result for part in dask.compute(*tasks, **scheduler) for result in part]
     lengths = [length for length in results if isinstance(length, float)]

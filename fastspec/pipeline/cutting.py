@@ -41,7 +41,7 @@ def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progre
             cuts.append(_keep(row) if extent is None else cut_stretch(row.start_s, row.duration_s, extent, policy))
             channels.append(extent.channels if extent and policy.channel == "each" else 0)
     table = _expand(manifest.table, cuts, np.array(channels), each=policy.channel == "each")
-    return replace(manifest, table=table, origins=None)
+    return replace(manifest, table=table, origins=None, found=None)
 
 
 def _keep(row: ClipRow) -> Cuts:

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 import dask
 
 # Tasks that Dask sees at once, for each worker: enough that waiting for the last of a window costs nothing, few whatever the corpus.
 WINDOW = 16
 
-Stage = Literal["lengths", "features"]
+Stage = Literal["lengths", "features", "scan"]
 Result = TypeVar("Result")
 
 
@@ -21,7 +22,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        stage: "lengths" while recordings are measured, then "features".
+        stage: "lengths" while recordings are measured, then "features"; "scan" by itself.
         clips: done so far, those of an earlier run that is resumed too; recordings in the stage "lengths".
         total: of them.
         new_clips: without those of an earlier run.
@@ -85,8 +86,16 @@ def compute_each(
     """`work` of each item, in order, through Dask: `window` tasks a worker at a time; 0 workers compute in the calling thread."""
     with _scheduler(workers, tally) as options:
         for first in range(0, len(items), window * max(1, workers)):
-            tasks = [dask.delayed(work, pure=False)(item) for item in items[first : first + window * max(1, workers)]]
-            yield from dask.compute(*tasks, **options)
+            yield from dask.compute(*delay_each(work, items[first : first + window * max(1, workers)]), **options)
+
+
+def delay_each(work: Callable[[Any], Result], items: Sequence[Any]) -> list[Any]:
+    """A Dask task for each item, begun in their order: a compressed tar is read forwards.
+
+    Dask's scheduler for threads begins independent tasks from the last name to the first.
+    """
+    task, run = dask.delayed(work, pure=False), uuid4().hex
+    return [task(item, dask_key_name=f"{run}-{len(items) - i:09}") for i, item in enumerate(items)]
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def plot_confusion(matrix: ArrayLike, classes: Sequence[str], *, title: str) -> 
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.where(totals > 0, totals, 1.0)
     side = n * min(0.95, max(0.44, 4.5 / n))
-    names = [_shortened(name) for name in classes]
+    names = [shortened(name) for name in classes]
     tilted = max(map(len, names)) * 0.075 > side / n  # a letter at 8 points is about 0.075 inches wide
     longest_in = 0.065 * max(map(len, names))
     figure = new_figure(side + 1.6 + longest_in, side + 0.9 + (longest_in if tilted else 0.0))
@@ -71,7 +71,7 @@ def _write_cells(axes: Axes, counts: NDArray[np.float64], shares: NDArray[np.flo
             axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour, linespacing=1.1)
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """A long name without its middle: names of one corpus tend to differ at either end."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[1 - _LONGEST // 2 :]}"
 

@@ -32,7 +32,7 @@ def leaderboard_table(rows: Iterable[Row], *, title: str | None = None) -> Table
     """
     rows = list(rows)
     several = len({row.get("store") for row in rows}) > 1
-    table = _table(title, model="left")
+    table = text_table(title, model="left")
     for heading in (*_METRICS.values(), "fit\npredict", "size"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -52,7 +52,7 @@ def scores_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
         rows: mappings with name, precision, recall, f1 and support: the evaluation's `per_class`.
         title: above the table.
     """
-    table = _table(title, **{"class": "left", "precision": "right", "recall": "right", "F1": "right", "clips": "right"})
+    table = text_table(title, **{"class": "left", "precision": "right", "recall": "right", "F1": "right", "clips": "right"})
     for row in rows:
         scores = (_number(row[score]) for score in ("precision", "recall", "f1"))
         table.add_row(Text(str(row["name"]), "bold"), *scores, f"{row['support']:,}")
@@ -70,7 +70,7 @@ def confusion_table(matrix: ArrayLike, classes: Sequence[str], *, title: str | N
     counts, longest = np.asarray(matrix, np.float64), max(map(len, classes), default=0)
     if longest + sum(max(len(name), 6) + 2 for name in classes) > _WIDTH:
         return _mistakes_table(counts, classes, title)
-    table = _table(title, **{"actual": "left"})
+    table = text_table(title, **{"actual": "left"})
     table.caption, table.caption_justify = Text("columns: predicted", "dim"), "left"
     for name in classes:
         table.add_column(Text(name), justify="right")
@@ -82,7 +82,7 @@ def confusion_table(matrix: ArrayLike, classes: Sequence[str], *, title: str | N
 
 def _mistakes_table(counts: NDArray[np.float64], classes: Sequence[str], title: str | None) -> Table:
     """The twenty most frequent confusions, with their share of the actual class."""
-    table = _table(title, actual="left", **{"taken for": "left", "clips": "right", "share": "right"})
+    table = text_table(title, actual="left", **{"taken for": "left", "clips": "right", "share": "right"})
     mistakes = [(float(n), i, j) for (i, j), n in np.ndenumerate(counts) if i != j and n]
     for n, i, j in sorted(mistakes, key=lambda m: (-m[0], m[1], m[2]))[:20]:
         table.add_row(Text(classes[i], "bold"), Text(classes[j]), clips(n), f"{n / counts[i].sum():.1%}")
@@ -96,7 +96,7 @@ def ledger_table(rows: "polars.DataFrame | Iterable[Row]", *, title: str | None 
         rows: a ledger, or mappings with its columns.
         title: above the table.
     """
-    table = _table(title, clip="right", path="left", label="left", **{"start s": "right", "length s": "right", "status": "left"})
+    table = text_table(title, clip="right", path="left", label="left", **{"start s": "right", "length s": "right", "status": "left"})
     for row in _mappings(rows):
         status = Text(row["status"], "" if row["status"] in _USABLE else "bold red")
         path = Text(row["path"], overflow="fold")
@@ -116,7 +116,7 @@ def failures_table(rows: "polars.DataFrame | Iterable[Row]", *, title: str | Non
         examples: paths shown for each status.
     """
     failed = [row for row in _mappings(rows) if row["status"] not in _USABLE]
-    table = _table(title, status="left", clips="right", examples="left")
+    table = text_table(title, status="left", clips="right", examples="left")
     for status, count in Counter(row["status"] for row in failed).most_common():
         shown = [row for row in failed if row["status"] == status][:examples]
         cell = Text(overflow="fold")
@@ -135,7 +135,7 @@ def parity_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
         rows: fields of `references.Parity`.
         title: above the table.
     """
-    table = _table(title, **{"preset, reference": "left"})
+    table = text_table(title, **{"preset, reference": "left"})
     for heading in ("differs", "allowed", "its own", "unit", "where", ""):
         table.add_column(heading, justify="left" if heading in ("unit", "where") else "right", no_wrap=True)
     for row in rows:
@@ -154,7 +154,7 @@ def _reference(row: Row) -> str:
     return f"golden vectors of {name}; {row['missing']}"
 
 
-def _table(title: str | None, **columns: Any) -> Table:
+def text_table(title: str | None, **columns: Any) -> Table:
     """An open table with a line below its headings; `columns` maps headings to their alignment."""
     heading = None if title is None else Text(title, "bold")
     table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))

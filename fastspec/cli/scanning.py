@@ -1,0 +1,156 @@
+"""`fastspec scan` and `split`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastspec.cli.output import Json, print_json, show
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Seed, Workers, parse_columns
+from fastspec.cli.progress import progress_bar
+from fastspec.errors import CorpusError, LearnError, RunFailed, counted
+
+if TYPE_CHECKING:
+    from fastspec.corpus import Manifest
+    from fastspec.scanning import ScanReport
+
+_INTERRUPTED = "interrupted; nothing was written"
+
+
+def scan(
+    corpus: Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A manifest to write, with what was found: .parquet, .csv or .jsonl.", show_default=False),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when something would spoil an evaluation.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", metavar="DIR", help="Draw classes and durations into a folder.", show_default=False)
+    ] = None,
+    label_from: LabelFrom = None,
+    group_from: GroupFrom = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Tell what is in a corpus, and what would spoil an evaluation, before anything is spent.
+
+    Example: fastspec scan sounds/ -o clips.parquet --strict
+
+    Each recording is decoded once. Counts, classes, formats, lengths; silence, clipping, offset, dead and opposed channels; files that
+    cannot be read; copies across classes, groups and splits; and how well the file header alone predicts the label.
+    """
+    from fastspec.corpus import read_corpus
+    from fastspec.corpus.manifest_file import check_output
+    from fastspec.scanning import scan as run
+
+    if output is not None:
+        check_output(output)
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    try:
+        with progress_bar("clips", len(manifest), hidden=json) as report:
+            scanned = run(manifest, workers=workers, on_progress=report)
+    except KeyboardInterrupt:
+        show(_INTERRUPTED, stderr=True)
+        raise typer.Exit(130) from None
+    written = [scanned.write(output)] if output else []
+    if pictures is not None:
+        written += _draw(scanned, pictures)
+    _print(scanned, written, json=json)
+    if strict and scanned.spoiling:
+        kinds = ", ".join(problem.kind for problem in scanned.spoiling)
+        raise RunFailed(f"{counted(len(scanned.spoiling), 'problem')} would spoil an evaluation of {corpus}: {kinds}")
+
+
+def split(
+    corpus: Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest that scan wrote, or whatever featurize reads.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The manifest to write: .parquet, .csv or .jsonl.", show_default=False)],
+    folds: Annotated[
+        int | None, typer.Option("--folds", help="So many folds, in the column 'fold'.  [default: 5]", show_default=False)
+    ] = None,
+    test: Annotated[
+        float | None, typer.Option("--test", metavar="SHARE", help="Or 'train' and 'test' in the column 'split'.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    label_from: LabelFrom = None,
+    group_from: GroupFrom = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Write folds, or a split, into a manifest: whole groups and all copies on one side, classes spread evenly.
+
+    Example: fastspec split clips.parquet -o split.parquet --folds 5
+
+    Evaluation uses them instead of folds of its own. A manifest that was not scanned is decoded first, to find the copies.
+    """
+    from fastspec.corpus import read_corpus
+    from fastspec.corpus.manifest_file import check_output
+    from fastspec.scanning import split_folds, split_test
+
+    if folds is not None and test is not None:
+        raise LearnError("--folds is given with --test; give --folds for cross-validation, or --test for one split")
+    check_output(output)
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    try:
+        with progress_bar("clips", len(manifest), hidden=json or manifest.found is not None) as report:
+            if test is None:
+                divided = split_folds(manifest, 5 if folds is None else folds, seed=seed, workers=workers, on_progress=report)
+            else:
+                divided = split_test(manifest, test, seed=seed, workers=workers, on_progress=report)
+    except KeyboardInterrupt:
+        show(_INTERRUPTED, stderr=True)
+        raise typer.Exit(130) from None
+    divided.write(output)
+    rows = _sides(divided)
+    if json:
+        print_json("split", rows)
+        return
+    for row in rows:
+        show(f"{row['split']}: {counted(row['clips'], 'clip')} ({row['share']:.1%}) of {counted(row['classes'], 'class', 'classes')}")
+    if manifest.table["split"].null_count() < len(manifest):
+        show(f"the split that {corpus} had is replaced")
+    show(f"{output}: {counted(len(divided), 'clip')}; whole groups and their copies stay together")
+
+
+def _sides(manifest: "Manifest") -> list[dict[str, Any]]:
+    """Each side of a split or each fold: clips, their share, classes."""
+    import polars as pl
+
+    sides = manifest.table.group_by("split").agg(pl.len().alias("clips"), pl.col("label").drop_nulls().n_unique().alias("classes"))
+    sides = sides.sort(pl.col("split").str.extract(r"(\d+)").cast(pl.Int64), "split")
+    return sides.with_columns((pl.col("clips") / len(manifest)).alias("share")).to_dicts()
+
+
+def _draw(scanned: "ScanReport", folder: Path) -> list[Path]:
+    """The pictures that there is something to draw for."""
+    import polars as pl
+
+    from fastspec.report import plot_classes, plot_durations, save_picture
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CorpusError(f"{folder} cannot be made: {error.strerror}; choose another folder") from None
+    found, source, written = scanned.manifest.found, scanned.manifest.source, []
+    if scanned.classes:
+        written.append(save_picture(plot_classes(scanned.classes, title=source), folder / "classes.png"))
+    if found is not None and scanned.durations_s:
+        lengths = found.filter(pl.col("status").is_in(["ok", "silent"])).select(pl.col("frames") / pl.col("sample_rate")).to_series()
+        written.append(save_picture(plot_durations(lengths.to_numpy(), title=source), folder / "durations.png"))
+    return written
+
+
+def _print(scanned: "ScanReport", written: list[Path], *, json: bool) -> None:
+    if json:
+        print_json("scan", [scanned.to_dict()])
+        return
+    from fastspec.report import scan_text
+
+    show(scan_text(scanned.to_dict()))
+    if not scanned.problems:
+        show("", "nothing found that would spoil an evaluation")
+    if not scanned.classes:
+        show("", "no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'")
+    if written:
+        show("", *(f"wrote {path}" for path in written))
