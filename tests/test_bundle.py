@@ -40,6 +40,9 @@ def toy_bundle(name: str = "logistic") -> Bundle:
         "group": [f"speaker{i // 4}" for i in range(CLIPS)],
         "split": polars.Series([None] * CLIPS, dtype=polars.String),
         "start_s": [0.0] * CLIPS,
+        "header_frames": [16000] * CLIPS,
+        "sample_rate": [16000] * CLIPS,
+        "channels": [1] * CLIPS,
         "status": ["ok"] * CLIPS,
         "audio_hash": [f"{i:016x}" * 2 for i in range(CLIPS)],
     }

@@ -1,5 +1,7 @@
 """Datasets, cross-validation and the leaderboard tell the truth about a store."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +11,11 @@ import pytest
 
 from fastspec.errors import LearnError, PluginError
 from fastspec.learn import Dataset, evaluate, evaluate_model, leaderboard, majority_beside, train
-from fastspec.learn.ranking import LeaderboardRow
+from fastspec.learn.comparing import align_stores, shared_folds
+from fastspec.learn.ranking import LeaderboardRow, write_board
 from fastspec.spec import Recipe
 
-HEADLINES = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"]
+HEADLINES = ["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"]
 COLUMNS = ["store", "model", *(name + end for name in HEADLINES for end in ("", "_low", "_high")), "fit_s", "predict_s", "size_bytes"]
 
 
@@ -28,6 +31,10 @@ def toy_store(clips: int = 60, seed: int = 0, **columns: list[Any]) -> Any:
         "group": [f"speaker{i // 5}" for i in range(clips)],
         "split": [None] * clips,
         "start_s": [0.0] * clips,
+        "channel": [None] * clips,
+        "header_frames": [16000] * clips,
+        "sample_rate": [16000] * clips,
+        "channels": [1] * clips,
         "status": ["ok"] * clips,
         "audio_hash": [f"{seed:08x}{i:08x}{0:016x}" for i in range(clips)],
     } | columns
@@ -106,8 +113,6 @@ def test_wrong_parameter_or_count__is_told_before_features_are_read() -> None:
 
 
 def test_evaluation__becomes_plain_json() -> None:
-    import json
-
     row = json.loads(json.dumps(evaluate(toy_store(), "(majority)", folds=3).to_dict()))
     assert row["model"] == "(majority)"
     assert row["n_clips"] == 60
@@ -117,7 +122,7 @@ def test_evaluation__becomes_plain_json() -> None:
 
 def test_leaderboard__ranks_by_log_loss_with_the_majority_baseline() -> None:
     rows = leaderboard(toy_store(), ["logistic"], folds=3)
-    assert [row.model for row in rows] == ["logistic", "(majority)"]
+    assert [row.model for row in rows] == ["logistic", "(majority)", "(header)"]
     assert rows[0].log_loss < rows[1].log_loss == pytest.approx(np.log(3), rel=0.05)
     assert list(LeaderboardRow._fields) == COLUMNS
     assert {row.store for row in rows} == {"toy0.zarr"}
@@ -126,7 +131,7 @@ def test_leaderboard__ranks_by_log_loss_with_the_majority_baseline() -> None:
 def test_leaderboard_without_names__holds_every_installed_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTSPEC_PLUGINS", "logistic,lightgbm")
     rows = leaderboard(toy_store(), folds=3)
-    assert {row.model for row in rows} == {"logistic", "lightgbm", "(majority)"}
+    assert {row.model for row in rows} == {"logistic", "lightgbm", "(majority)", "(header)"}
 
 
 def test_trained_model__is_scored_on_another_store() -> None:
@@ -228,8 +233,165 @@ def test_leaderboard__of_nobody_in_particular_leaves_out_what_does_not_fit(monke
     monkeypatch.setattr(load_plugin("svm"), "requires", {"n_mels": 96})
     told: list[str] = []
     rows = leaderboard(toy_store(), on_message=told.append)
-    assert [row.model for row in rows] == ["logistic", "(majority)"]
+    assert {row.model for row in rows} == {"logistic", "(majority)", "(header)"}
     assert len(told) == 1
     assert told[0].startswith("left out: svm needs features of another recipe")
     with pytest.raises(LearnError, match="svm needs features of another recipe"):
         leaderboard(toy_store(), ["svm"])
+
+
+# --- recordings --------------------------------------------------------------------------------------------------------------------
+
+
+def windowed_store(seed: int = 0, **columns: list[Any]) -> Any:
+    """Twenty recordings of three windows each, a recording a group."""
+    paths = [f"{i // 3}.wav" for i in range(60)]
+    labels = [("bird", "cat")[i // 3 % 2] for i in range(60)]
+    starts = [float(i % 3) for i in range(60)]
+    store = toy_store(seed=seed, **({"path": paths, "group": paths, "label": labels, "start_s": starts} | columns))
+    store.features[:] = np.random.default_rng(seed + 1).normal(size=store.features.shape)
+    store.features[:, :, 0] += 0.5 * (np.arange(60) // 3 % 2)[:, None]
+    return store
+
+
+def test_windows__are_scored_as_the_recordings_they_come_from() -> None:
+    by_default, by_clip = evaluate(windowed_store(), "logistic", folds=4), evaluate(windowed_store(), "logistic", folds=4, by="clip")
+    assert (by_default.by, by_default.n_clips, len(by_default.labels)) == ("recording", 60, 20)
+    assert (by_clip.by, by_clip.n_clips, len(by_clip.labels)) == ("clip", 60, 60)
+    assert by_default.paths == [f"{i}.wav" for i in range(20)]
+    np.testing.assert_allclose(by_default.probabilities, by_clip.probabilities.reshape(20, 3, 2).mean(axis=1))
+    assert by_default.scores.log_loss <= by_clip.scores.log_loss
+    assert sum(row.support for row in by_default.scores.per_class) == 20
+
+
+def test_recording_with_clips_of_several_classes__is_scored_by_clip() -> None:
+    store = windowed_store(label=["bird", "cat", "bird"] * 20)
+    assert evaluate(store, "logistic", folds=4).by == "clip"
+    with pytest.raises(LearnError, match=r"0.wav has clips of several classes, so that it cannot be scored as one; score by clip"):
+        evaluate(store, "logistic", folds=4, by="recording")
+    with pytest.raises(LearnError, match="by is 'speaker'; known are: clip, recording"):
+        evaluate(store, "logistic", by="speaker")  # type: ignore[arg-type]
+
+
+def test_trained_model__is_scored_by_recording_too() -> None:
+    other = windowed_store(seed=1)
+    result = evaluate_model(other, train(windowed_store(), "logistic"))
+    assert (result.by, len(result.labels), len(majority_beside(result).labels)) == ("recording", 20, 20)
+
+
+# --- baselines ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_corpus_whose_container_tells_the_class__is_given_away_by_the_header_baseline() -> None:
+    rates = [(8000, 16000, 44100)[i % 3] for i in range(60)]
+    leaking = evaluate(toy_store(sample_rate=rates), "(header)", folds=4)
+    assert (leaking.model, leaking.scores.accuracy) == ("(header)", 1.0)
+    assert evaluate(toy_store(), "(header)", folds=4).scores.accuracy < 0.5
+
+
+def test_header_that_says_nothing__is_no_obstacle() -> None:
+    store = toy_store(header_frames=[None] * 60, sample_rate=[None, 16000] * 30, channels=[1, None, 2] * 20)
+    assert np.isfinite(evaluate(store, "(header)", folds=4).probabilities).all()
+
+
+def test_scores_of_each_class__have_intervals() -> None:
+    (row, *_) = evaluate(windowed_store(), "logistic", folds=4).per_class()
+    assert row["name"] == "bird"
+    for name in ("precision", "recall", "f1"):
+        assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+    assert row["recall_low"] < row["recall_high"]
+
+
+# --- several stores ----------------------------------------------------------------------------------------------------------------
+
+
+def front_ends(**columns: list[Any]) -> list[Any]:
+    """Two stores of one manifest; `columns` are the second's own."""
+    stores = [toy_store(), toy_store(seed=1, audio_hash=toy_store().ledger["audio_hash"].to_list(), **columns)]
+    stores[1].manifest_digest = stores[0].manifest_digest
+    stores[1].features[:] = np.random.default_rng(5).normal(size=stores[1].features.shape)
+    return stores
+
+
+def test_front_ends_of_one_manifest__are_compared_on_the_same_folds() -> None:
+    rows = leaderboard(front_ends(), ["logistic"], folds=4)
+    assert [(row.store, row.model) for row in rows[:1]] == [("toy0.zarr", "logistic")]
+    assert sorted((row.store, row.model) for row in rows) == [
+        ("toy0.zarr", "(header)"),
+        ("toy0.zarr", "(majority)"),
+        ("toy0.zarr", "logistic"),
+        ("toy1.zarr", "logistic"),
+    ]
+    alone = leaderboard(toy_store(), ["logistic"], folds=4)
+    assert rows[0]._replace(fit_s=0, predict_s=0) == alone[0]._replace(fit_s=0, predict_s=0)
+
+
+def test_clip_that_one_front_end_could_not_use__is_left_out_everywhere() -> None:
+    datasets = align_stores(front_ends(status=["ok"] * 50 + ["nonfinite"] * 10))
+    assert [len(dataset) for dataset in datasets] == [50, 50]
+    assert datasets[0].paths == datasets[1].paths == [f"{i}.wav" for i in range(50)]
+
+
+def test_front_ends_with_other_windows__test_a_recording_in_the_same_fold() -> None:
+    stores = [windowed_store(), windowed_store(start_s=[2.0 * (i % 3) for i in range(60)])]
+    datasets = align_stores(stores)
+    for ours, theirs in zip(*shared_folds(datasets, n_folds=4, repeats=1, seed=0), strict=True):
+        for fold, other in zip(ours, theirs, strict=True):
+            assert {datasets[0].paths[clip] for clip in fold.test} == {datasets[1].paths[clip] for clip in other.test}
+    assert len(leaderboard(datasets, ["logistic"], folds=4)) == 4
+    with pytest.raises(LearnError, match="only recordings can be compared; score by recording"):
+        leaderboard(datasets, ["logistic"], folds=4, by="clip")
+
+
+def test_stores_of_several_manifests__are_refused() -> None:
+    with pytest.raises(LearnError, match=r"toy1.zarr was made of another manifest than toy0.zarr"):
+        leaderboard([toy_store(), toy_store(seed=1)], ["logistic"])
+
+
+@pytest.fixture
+def chunks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hashes of the features of stores that are not on disk."""
+    hashes = ["one"]
+    monkeypatch.setattr("fastspec.store.reading.chunk_hashes", lambda _: hashes)
+    return hashes
+
+
+def test_leaderboard_that_was_stopped__scores_only_what_is_missing(
+    tmp_path: Path, chunks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[str] = []
+
+    def spy(*arguments: Any, **settings: Any) -> Any:
+        scored.append(arguments[1])
+        return evaluate(*arguments, **settings)
+
+    monkeypatch.setattr("fastspec.learn.ranking.evaluate", spy)
+    first = leaderboard(toy_store(), ["logistic"], folds=4, cells=tmp_path / "cells")
+    again = leaderboard(toy_store(), ["logistic", "svm"], folds=4, cells=tmp_path / "cells")
+    assert scored == ["logistic", "(majority)", "(header)", "svm"]
+    assert [row for row in again if row.model != "svm"] == first
+    leaderboard(toy_store(), ["logistic"], folds=3, cells=tmp_path / "cells")
+    chunks[:] = ["other"]  # the features are no longer those that were scored
+    leaderboard(toy_store(), ["logistic"], folds=4, cells=tmp_path / "cells")
+    assert scored[4:] == 2 * ["logistic", "(majority)", "(header)"]
+
+
+@pytest.mark.usefixtures("chunks")
+def test_broken_cell__is_scored_again(tmp_path: Path) -> None:
+    first = leaderboard(toy_store(), ["logistic"], folds=4, cells=tmp_path)
+    for cell in tmp_path.iterdir():
+        cell.write_text("{" if cell == min(tmp_path.iterdir()) else "{}")
+    again = leaderboard(toy_store(), ["logistic"], folds=4, cells=tmp_path)
+    assert [row.log_loss for row in again] == [row.log_loss for row in first]
+
+
+def test_leaderboard__is_written_as_a_typed_table(tmp_path: Path) -> None:
+    rows = leaderboard(toy_store(), ["logistic"], folds=4)
+    table = polars.read_parquet(write_board(rows, tmp_path / "board.parquet"))
+    assert table.columns == COLUMNS
+    assert [LeaderboardRow(*row) for row in table.rows()] == rows
+    assert (table.schema["store"], table.schema["size_bytes"]) == (polars.String, polars.Int64)
+    with pytest.raises(LearnError, match="exists already"):
+        write_board(rows, tmp_path / "board.parquet")
+    with pytest.raises(LearnError, match=r"extension '.csv'; known are: .parquet"):
+        write_board(rows, tmp_path / "board.csv")

@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from fastspec.learn.metrics import HEADLINES, bootstrap, score
+from fastspec.learn.ranks import ClassRanks
 
 RANDOM = np.random.default_rng(0)
 CLASSES = ["a", "b", "c", "d"]
@@ -21,6 +22,7 @@ def test_scores__equal_scikit_learns() -> None:
     assert scores.macro_f1 == pytest.approx(reference.f1_score(LABELS, GUESSES, average="macro"))
     assert scores.log_loss == pytest.approx(reference.log_loss(LABELS, PROBABILITIES))
     assert scores.confusion == reference.confusion_matrix(LABELS, GUESSES).tolist()
+    assert scores.roc_auc == pytest.approx(reference.roc_auc_score(LABELS, PROBABILITIES, multi_class="ovr"))
     expected = reference.precision_recall_fscore_support(LABELS, GUESSES, zero_division=0)
     for row, *numbers in zip(scores.per_class, *expected, strict=True):
         assert [row.precision, row.recall, row.f1, row.support] == pytest.approx(numbers)
@@ -53,13 +55,13 @@ def test_intervals__hold_the_score_and_are_wider_for_fewer_groups() -> None:
     clips = bootstrap(LABELS, PROBABILITIES[None], groups=np.arange(200).astype(str), seed=0)
     eight = bootstrap(LABELS, PROBABILITIES[None], groups=(np.argsort(GUESSES == LABELS).argsort() // 25).astype(str), seed=0)
     for name in HEADLINES:
-        low, high = clips[name]
+        low, high = clips.headline[name]
         assert low < getattr(scores, name) < high
-    assert np.ptp(eight["accuracy"]) > 2 * np.ptp(clips["accuracy"])
+    assert np.ptp(eight.headline["accuracy"]) > 2 * np.ptp(clips.headline["accuracy"])
 
 
 def test_interval_of_accuracy__is_the_binomial_one_for_independent_clips() -> None:
-    low, high = bootstrap(LABELS, PROBABILITIES[None], groups=np.arange(200).astype(str), seed=0, n_resamples=4000)["accuracy"]
+    low, high = bootstrap(LABELS, PROBABILITIES[None], groups=np.arange(200).astype(str), seed=0, n_resamples=4000).headline["accuracy"]
     share = (GUESSES == LABELS).mean()
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(share * (1 - share) / 200), rel=0.1)
 
@@ -68,3 +70,27 @@ def test_seed__decides_the_interval() -> None:
     groups = np.arange(200).astype(str)
     first, again, other = (bootstrap(LABELS, PROBABILITIES[None], groups=groups, seed=s) for s in (0, 0, 1))
     assert first == again != other
+
+
+def test_area_under_the_curve__counts_ties_half_and_weighs_each_clip_as_often_as_its_group_was_drawn() -> None:
+    scores = np.round(PROBABILITIES, 1)  # many equal ones
+    groups = np.arange(200) % 7
+    drawn = np.array([[2, 1, 0, 1, 3, 0, 1], [1, 1, 1, 1, 1, 1, 1]], np.float64)
+    areas = ClassRanks.sort(LABELS, scores[None], groups=groups).mean_auc(drawn)
+    for weights, area in zip(drawn, areas[0], strict=True):
+        each = [reference.roc_auc_score(k == LABELS, scores[:, k], sample_weight=weights[groups]) for k in range(4)]
+        assert area == pytest.approx(np.mean(each))
+
+
+def test_area_of_one_class_alone__is_not_a_number() -> None:
+    scores = score(np.array([1, 1]), np.array([[[0.2, 0.8], [0.6, 0.4]]]), classes=["a", "b"])
+    assert np.isnan(scores.roc_auc)
+    assert np.isnan(bootstrap(np.array([1, 1]), np.full((1, 2, 2), 0.5), groups=np.array(["x", "y"]), seed=0).headline["roc_auc"]).all()
+
+
+def test_interval_of_a_recall__is_the_binomial_one_and_wider_for_the_rarer_class() -> None:
+    common, *_, rare = bootstrap(LABELS, PROBABILITIES[None], groups=np.arange(200).astype(str), seed=0, n_resamples=2000).per_class
+    of_class = LABELS == 0
+    share = (GUESSES[of_class] == 0).mean()
+    assert np.ptp(common["recall"]) / 2 == pytest.approx(1.96 * np.sqrt(share * (1 - share) / of_class.sum()), rel=0.15)
+    assert np.ptp(rare["recall"]) > 2 * np.ptp(common["recall"])

@@ -23,6 +23,8 @@ def dataset(labels: list[int], groups: list[str], split: list[str | None]) -> Da
         paths=[f"{i}.wav" for i in range(n)],
         start_s=np.zeros(n),
         hashes=np.array([f"{i:032x}" for i in range(n)]),
+        headers=np.zeros((n, 5), np.float32),
+        clips=np.arange(n),
         left_out={},
     )
 

@@ -257,7 +257,7 @@ def test_picture_in_a_missing_folder__is_refused(tmp_path):
 
 
 def leaderboard_row(model: str, *, store: str = "fish.zarr") -> dict[str, object]:
-    metrics = {"accuracy": 0.981, "balanced_accuracy": 0.972, "macro_f1": 0.963, "log_loss": 12.345}
+    metrics = {"accuracy": 0.981, "balanced_accuracy": 0.972, "macro_f1": 0.963, "roc_auc": 0.954, "log_loss": 12.345}
     row: dict[str, object] = {"store": store, "model": model, "fit_s": 12.3, "predict_s": 0.042, "size_bytes": 1_234_567}
     for name, value in metrics.items():
         row |= {name: value, f"{name}_low": value - 0.01, f"{name}_high": value + 0.01}
@@ -266,7 +266,7 @@ def leaderboard_row(model: str, *, store: str = "fish.zarr") -> dict[str, object
 
 def test_leaderboard__shows_scores_intervals_times_and_size():
     shown = words(leaderboard_table([leaderboard_row("gradient-boosting")]))
-    for word in ("gradient-boosting", ".981", ".971–.991", ".972", ".963", "12.3", "12.3–12.4", "1.2", "MB", "12", "42", "ms"):
+    for word in ("gradient-boosting", ".981", ".971–.991", ".972", ".963", ".954", "12.3", "12.3–12.4", "1.2", "MB", "12", "42", "ms"):
         assert word in shown
     assert "fish.zarr" not in shown
 
@@ -278,7 +278,7 @@ def test_leaderboard_of_several_stores__names_them():
 
 def test_leaderboard_row_without_intervals__has_dashes_for_what_it_lacks():
     shown = words(leaderboard_table([{"model": "(majority)", "accuracy": 0.5}]))
-    assert shown.count("–") == 6
+    assert shown.count("–") == 7
 
 
 def test_scores__have_one_row_a_class():

@@ -8,12 +8,21 @@ import typer
 
 from fastspec.cli.output import Json, print_json, show, waiting
 from fastspec.cli.parsing import Assignments, Columns, Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers, parse_columns
-from fastspec.errors import FastspecError, LearnError, RunFailed, counted
+from fastspec.errors import LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.learn import Evaluation
 
 Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="recording|clip",
+        help="What is scored.  [default: recordings where they have several clips]",
+        show_default=False,
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads that the model may use.")]
 
 
@@ -52,46 +61,51 @@ def evaluate(
     repeats: Repeats = 1,
     seed: Seed = 0,
     threads: Threads = 1,
+    by: By = None,
     json: Json = False,
 ) -> None:
     """Score a classifier on groups that it has never met, or a trained model on other clips.
 
     Example: fastspec evaluate sounds.zarr -m logistic --folds 5
 
-    A 'split' column of the corpus is used instead of folds. Below each score stands its 95 % interval over groups, and below the model
-    the best that one answer for all clips can do.
+    A 'split' column of the corpus is used instead of folds. Below each score stands its 95 % interval over groups; below the model stand
+    what headers alone tell (length, sample rate, channels), and the best that one answer for all clips can do.
     """
     from fastspec import learn
-    from fastspec.learn.baseline import Majority
+    from fastspec.learn.baseline import BASELINES
     from fastspec.learn.parameters import parse_assignments
+    from fastspec.learn.recordings import check_by
     from fastspec.store import open_store
 
     if (name is None) == (model is None):
         raise LearnError("give either -m NAME, a classifier to score by folds, or --model MODEL, a trained one")
+    unit = check_by(by)
     opened = open_store(store)
     if model is not None:
-        result = learn.evaluate_model(opened, learn.load_bundle(model, threads=threads), seed=seed)
-        baseline = learn.majority_beside(result, seed=seed)
+        result = learn.evaluate_model(opened, learn.load_bundle(model, threads=threads), seed=seed, by=unit)
+        baselines = [learn.majority_beside(result, seed=seed)]
     else:
         assert name is not None
         settings = parse_assignments(params or [])
-        score = partial(learn.evaluate, opened, folds=folds, repeats=repeats, seed=seed, threads=threads)
+        learn.load_plugin(name).from_params(settings)  # a mistake is told before the features are read
+        score = partial(learn.evaluate, learn.Dataset.from_store(opened), folds=folds, repeats=repeats, seed=seed, threads=threads, by=unit)
         with waiting(f"scoring {name}"):
-            result, baseline = score(name, params=settings), score(Majority.name)
+            result = score(name, params=settings)
+            baselines = [score(baseline) for baseline in reversed(BASELINES)]
     if json:
-        print_json("evaluate", [result.to_dict(), baseline.to_dict()])
+        print_json("evaluate", [evaluation.to_dict() for evaluation in (result, *baselines)])
     else:
-        _show_evaluation(result, baseline)
+        _show_evaluation(result, baselines)
 
 
-def _show_evaluation(result: "Evaluation", baseline: "Evaluation") -> None:
+def _show_evaluation(result: "Evaluation", baselines: list["Evaluation"]) -> None:
     """Headline scores, scores of each class, and what is taken for what."""
     from fastspec.learn.ranking import leaderboard_row
     from fastspec.report import confusion_table, leaderboard_table, scores_table
 
-    show(leaderboard_table(leaderboard_row(evaluation)._asdict() for evaluation in (result, baseline)), "")
-    show(scores_table(result.scores.to_dict()["per_class"]), "", confusion_table(result.scores.confusion, result.classes))
-    show(f"{_scored(len(result.clips), len(set(result.groups)))}{_left_out(result.left_out)}")
+    show(leaderboard_table(leaderboard_row(evaluation)._asdict() for evaluation in (result, *baselines)), "")
+    show(scores_table(result.per_class()), "", confusion_table(result.scores.confusion, result.classes))
+    show(f"{_scored(result.n_clips, len(set(result.paths)), len(set(result.groups)), result.by)}{_left_out(result.left_out)}")
 
 
 def leaderboard(
@@ -103,35 +117,58 @@ def leaderboard(
     repeats: Repeats = 1,
     seed: Seed = 0,
     threads: Threads = 1,
+    by: By = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A .parquet for the rows; finished scores are kept in OUTPUT.cells.", show_default=False),
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="A .png or .svg of the scores.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Compare classifiers on the same folds; the lowest log-loss comes first.
 
-    Example: fastspec leaderboard sounds.zarr
+    Example: fastspec leaderboard sounds.zarr -o board.parquet
+
+    Several stores of one manifest are several front ends, compared on the recordings that all could read. A run that was stopped goes on
+    where it was when it is given the same OUTPUT.
     """
     from fastspec import learn
-    from fastspec.report import leaderboard_table
+    from fastspec.learn.comparing import align_stores
+    from fastspec.learn.ranking import check_board, write_board
+    from fastspec.learn.recordings import check_by
+    from fastspec.report import check_picture, leaderboard_table, plot_leaderboard, save_picture
     from fastspec.store import open_store
 
-    if len(stores) != 1:
-        raise FastspecError(f"{len(stores)} stores are given; give one")
-    dataset = learn.Dataset.from_store(open_store(stores[0]))
+    unit = check_by(by)
+    if output:
+        check_board(output)
+    if picture:
+        check_picture(picture)
+    datasets = align_stores([open_store(store) for store in stores])
     with waiting("scoring") as tell:
         rows = learn.leaderboard(
-            dataset,
+            datasets,
             models,
             folds=folds,
             repeats=repeats,
             seed=seed,
             threads=threads,
+            by=unit,
+            cells=output and output.with_name(f"{output.name}.cells"),
             on_start=lambda name: tell(f"scoring {name}"),
             on_message=lambda text: show(text, stderr=True),
         )
     plain = [row._asdict() for row in rows]
+    if output:
+        write_board(rows, output)
+    if picture:
+        save_picture(plot_leaderboard(plain, title=", ".join(map(str, stores))), picture)
     if json:
         print_json("leaderboard", plain)
     else:
-        show(leaderboard_table(plain), "", f"{_scored(len(dataset), len(set(dataset.groups)))}{_left_out(dataset.left_out)}")
+        first = datasets[0]
+        show(leaderboard_table(plain), "")
+        show(f"{_scored(len(first), len(set(first.paths)), len(set(first.groups)), unit)}{_left_out(first.left_out)}")
 
 
 def predict(
@@ -162,10 +199,12 @@ def predict(
         raise RunFailed(f"no clip could be predicted; the column 'status' of {output} says what each is")
 
 
-def _scored(n_clips: int, n_groups: int) -> str:
+def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:
     """What was scored; where each recording is a group, nobody has said which belong together."""
-    alone = "" if n_groups < n_clips else ": each recording by itself, for --group-from or a column 'group' says which belong together"
-    return f"{counted(n_clips, 'clip')} in {counted(n_groups, 'group')}{alone}"
+    alone = "" if n_groups < n_recordings else ": each recording by itself, for --group-from or a column 'group' says which belong together"
+    several = n_recordings < n_clips
+    clips = f"{counted(n_clips, 'clip')} of {counted(n_recordings, 'recording')}" if several else counted(n_clips, "clip")
+    return f"{clips} in {counted(n_groups, 'group')}{alone}{', scored by recording' if several and by != 'clip' else ''}"
 
 
 def _left_out(left_out: dict[str, int]) -> str:

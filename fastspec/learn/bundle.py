@@ -8,23 +8,21 @@ does not trust.
 import hashlib
 import json
 import os
-import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec import __version__
 from fastspec.errors import FastspecError, LearnError, PluginError
 from fastspec.learn.classifier import Classifier
 from fastspec.learn.dataset import Dataset
 from fastspec.learn.registry import PluginInfo, load_plugin, plugin_info
 from fastspec.learn.splits import given_split
+from fastspec.learn.versions import library_versions
 from fastspec.spec import Recipe
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ FORMAT = 1
 _HEADER = "bundle.json"
 _MODEL = "model"
 _SEEN = "seen.npy"
-_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "skops")
 _FIELDS: dict[str, type] = {
     "classes": list,
     "files": dict,
@@ -156,7 +153,7 @@ def train(
         n_clips=len(rows),
         seen=np.unique(_prefixes(dataset.hashes[rows])),
         left_out=dataset.left_out | ({} if split is None else {"held out for test": len(split.test)}),
-        versions=_versions(),
+        versions=library_versions(),
     )
 
 
@@ -289,13 +286,3 @@ def _read_recipe(directory: Path, header: dict[str, Any]) -> Recipe:
     if recipe.digest() != header["recipe_digest"]:
         raise LearnError(f"the recipe in {directory / _HEADER} does not have the digest noted beside it; train the model again")
     return recipe
-
-
-def _versions() -> dict[str, str]:
-    found = {"fastspec": __version__, "python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -14,6 +15,8 @@ from fastspec.learn.stored import StoredFeatures
 from fastspec.spec import Recipe
 
 if TYPE_CHECKING:
+    import polars
+
     from fastspec.store import FeatureStore
 
 IN_MEMORY_BYTES = 1 << 30
@@ -35,6 +38,9 @@ class Dataset:
         paths: of the recordings.
         start_s: `(clips,)` float64, where the clips begin, in seconds.
         hashes: `(clips,)` strings; equal audio has equal ones.
+        headers: `(clips, 5)` float32, what a header says of the recording: frames, sample rate, channels, seconds, and which ending its
+            name has, as a number; -1 where it says nothing.
+        clips: `(clips,)` int64, which clips of the store they are.
         left_out: how many clips of the store are not here, by status or "unlabelled".
         recipe: that made the features, where it is known.
     """
@@ -49,11 +55,40 @@ class Dataset:
     paths: list[str]
     start_s: NDArray[np.float64]
     hashes: NDArray[np.str_]
+    headers: NDArray[np.float32]
+    clips: NDArray[np.int64]
     left_out: dict[str, int]
     recipe: Recipe | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def keep(self, rows: NDArray[np.int64]) -> "Dataset":
+        """Some of the clips; features on disk stay there."""
+        features = self.features.take(rows) if isinstance(self.features, StoredFeatures) else self.features[rows]
+        return replace(
+            self,
+            features=features,
+            valid_frames=self.valid_frames[rows],
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            split=[self.split[row] for row in rows],
+            paths=[self.paths[row] for row in rows],
+            start_s=self.start_s[rows],
+            hashes=self.hashes[rows],
+            headers=self.headers[rows],
+            clips=self.clips[rows],
+        )
+
+    def load(self, in_memory_bytes: int = IN_MEMORY_BYTES) -> "Dataset":
+        """The same with features in memory, unless they are larger than that."""
+        if isinstance(self.features, StoredFeatures) and self.features.nbytes <= in_memory_bytes:
+            return replace(self, features=self.features[:])
+        return self
+
+    def of_headers(self) -> "Dataset":
+        """The same clips with what their headers say, `(clips, 1, 5)`, in place of features."""
+        return replace(self, features=self.headers[:, None, :], valid_frames=np.ones(len(self), np.int32), recipe=None)
 
     def features_for(self, model: Classifier, rows: NDArray[np.int64]) -> Features:
         """The features of some clips as the model takes them: `StoredFeatures` when they are on disk and it is `out_of_core`."""
@@ -87,12 +122,11 @@ class Dataset:
         keep = np.array([fate == "ok" for fate in fates], bool)
         names = [label for label, kept in zip(labels, keep, strict=True) if kept]
         known = _check_classes(store, names, classes)
-        stored = StoredFeatures(store.features, np.flatnonzero(keep))
         rows = ledger.filter(keep)
         hashes = rows["audio_hash"].to_numpy().astype(np.str_)
-        return cls(
+        dataset = cls(
             source=str(store.path),
-            features=stored if stored.nbytes > in_memory_bytes else stored[:],
+            features=StoredFeatures(store.features, np.flatnonzero(keep)),
             valid_frames=np.asarray(store.valid_frames, np.int32)[keep],
             labels=np.array([known[name] for name in names], np.int64),
             classes=list(known),
@@ -101,9 +135,12 @@ class Dataset:
             paths=rows["path"].to_list(),
             start_s=rows["start_s"].to_numpy(),
             hashes=hashes,
+            headers=_read_headers(rows),
+            clips=np.flatnonzero(keep),
             recipe=store.recipe,
             left_out=dict(sorted(Counter(fate for fate in fates if fate != "ok").items())),
         )
+        return dataset.load(in_memory_bytes)
 
 
 def join_groups(groups: NDArray[np.str_], hashes: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -122,6 +159,14 @@ def join_groups(groups: NDArray[np.str_], hashes: NDArray[np.str_]) -> NDArray[n
     component = connected_components(links, directed=False)[1][: len(names)]
     _, first, joined = np.unique(component, return_index=True, return_inverse=True)
     return np.asarray(names[first][joined][group_of], np.str_)
+
+
+def _read_headers(ledger: "polars.DataFrame") -> NDArray[np.float32]:
+    """What headers say, `(clips, 5)`."""
+    frames, rate, channels = (ledger[name].to_numpy().astype(np.float64) for name in ("header_frames", "sample_rate", "channels"))
+    endings = np.unique([PurePath(path).suffix.lower() for path in ledger["path"]], return_inverse=True)[1]
+    told = np.stack([frames, rate, channels, frames / rate, endings], axis=1)
+    return np.where(np.isfinite(told), told, -1).astype(np.float32)
 
 
 def _check_classes(store: "FeatureStore", names: list[str], classes: Sequence[str] | None) -> dict[str, int]:

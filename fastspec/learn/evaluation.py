@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.errors import LearnError
-from fastspec.learn.baseline import Majority
+from fastspec.learn.baseline import BASELINES, Header, Majority
 from fastspec.learn.classifier import Classifier
 from fastspec.learn.dataset import Dataset
-from fastspec.learn.metrics import HEADLINES, Scores, bootstrap, score
+from fastspec.learn.metrics import CLASS_SCORES, HEADLINES, Intervals, Scores, bootstrap, score
+from fastspec.learn.recordings import By, check_by, mean_of_recordings, number_recordings, unit_of
 from fastspec.learn.registry import load_plugin
 from fastspec.learn.splits import Fold, folds_of, given_split
 
@@ -32,14 +33,17 @@ class Evaluation:
         model: name of the plugin.
         params: its hyper-parameters.
         classes: names, in the order of the columns of `probabilities`.
-        clips: `(tested,)` int64, indices into the dataset of the clips that were tested.
-        paths: of the tested clips.
+        by: what was tested: clips, or recordings, which have the mean of their clips' probabilities.
+        n_clips: that were tested.
+        clips: `(tested,)` int64, indices into the dataset: of what was tested, or of the first clip of each recording.
+        paths: of what was tested.
         start_s: `(tested,)` float64, where they begin, in seconds.
         labels: `(tested,)` int64, indices into `classes`.
         groups: `(tested,)` strings.
-        probabilities: `(tested, classes)` float64, each clip's by a model that never saw its group; the mean over repeats.
+        probabilities: `(tested, classes)` float64, each by a model that never saw its group; the mean over repeats.
         scores: the mean over repeats.
         intervals: the 95 % bootstrap interval over groups of each headline score.
+        class_intervals: likewise of each class's precision, recall and F1.
         fit_s: seconds to fit once, the mean over folds; None when nothing was fitted.
         predict_s: seconds to predict all tested clips once.
         size_bytes: of the saved model of the last fold.
@@ -50,6 +54,8 @@ class Evaluation:
     model: str
     params: dict[str, Any]
     classes: list[str]
+    by: By
+    n_clips: int
     clips: NDArray[np.int64]
     paths: list[str]
     start_s: NDArray[np.float64]
@@ -58,6 +64,7 @@ class Evaluation:
     probabilities: NDArray[np.float64]
     scores: Scores
     intervals: dict[str, tuple[float, float]]
+    class_intervals: list[dict[str, tuple[float, float]]]
     fit_s: float | None
     predict_s: float
     size_bytes: int
@@ -73,10 +80,19 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: everything but what belongs to single clips."""
-        details = {"per_class": self.scores.to_dict()["per_class"], "confusion": self.scores.confusion, "classes": self.classes}
+        details = {"per_class": self.per_class(), "confusion": self.scores.confusion, "classes": self.classes}
         costs = {"fit_s": self.fit_s, "predict_s": self.predict_s, "size_bytes": self.size_bytes}
-        names = {"store": self.store, "model": self.model, "params": self.params, "n_clips": len(self.clips)}
-        return names | self.headline() | costs | details | {"left_out": self.left_out}
+        names = {"store": self.store, "model": self.model, "params": self.params, "by": self.by}
+        counts = {"n_clips": self.n_clips, "n_tested": len(self.clips), "n_groups": len(set(self.groups))}
+        return names | counts | self.headline() | costs | details | {"left_out": self.left_out}
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Scores of each class, with `_low` and `_high`."""
+        rows: list[dict[str, Any]] = []
+        for row, intervals in zip(self.scores.to_dict()["per_class"], self.class_intervals, strict=True):
+            limits = {f"{name}_{end}": limit for name in CLASS_SCORES for end, limit in zip(("low", "high"), intervals[name], strict=True)}
+            rows.append(row | limits)
+        return rows
 
 
 class _Run(NamedTuple):
@@ -97,40 +113,47 @@ def evaluate(
     repeats: int = 1,
     seed: int = 0,
     threads: int = 1,
+    by: By | None = None,
+    splits: Sequence[Sequence[Fold]] | None = None,
 ) -> Evaluation:
     """Score a plugin by cross-validation over groups, or on the split that the manifest gives.
 
     Args:
         data: a finished store, or a dataset made from one.
-        model_name: an installed plugin, or "(majority)" for the baseline.
+        model_name: an installed plugin, or "(majority)" or "(header)" for a baseline.
         params: hyper-parameters of the plugin.
         folds: how many.
         repeats: how often, each time with another seed for folds and model.
         seed: of the first repeat, and of the bootstrap.
         threads: that the model may use.
+        by: whether recordings or clips are scored; None takes recordings where they have several clips.
+        splits: the folds of each repeat, in place of `folds_of`.
 
     Raises:
         LearnError: clips that cannot be learned from or split as asked, or features of another recipe than the plugin requires.
         PluginError: an unknown plugin or parameter.
     """
+    by = check_by(by)
     if repeats < 1:
         raise LearnError(f"repeats is {repeats}; give 1 or more")
     if seed < 0:
         raise LearnError(f"seed is {seed}; give 0 or more")
-    plugin = Majority if model_name == Majority.name else load_plugin(model_name)
+    plugin = BASELINES.get(model_name) or load_plugin(model_name)
     plugin.from_params(params or {})  # a wrong parameter is told before the features are read
-    if not isinstance(data, Dataset):
-        plugin.check_recipe(data.recipe, source=str(data.path))
+    if data.recipe is not None:
+        plugin.check_recipe(data.recipe, source=data.source if isinstance(data, Dataset) else str(data.path))
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
+    by = unit_of(dataset.paths, dataset.labels, by)
+    seen = dataset.of_headers() if plugin is Header else dataset
     runs = []
     for repeat in range(repeats):
-        splits = folds_of(dataset, n_folds=folds, seed=seed + repeat)
-        models = [plugin.from_params(params or {}, seed=seed + repeat, threads=threads) for _ in splits]
-        runs.append(_cross_validate(dataset, splits, models))
-    return _summarise(dataset, runs, seed=seed, fitted=True)
+        of_repeat = folds_of(dataset, n_folds=folds, seed=seed + repeat) if splits is None else splits[repeat]
+        models = [plugin.from_params(params or {}, seed=seed + repeat, threads=threads) for _ in of_repeat]
+        runs.append(_cross_validate(seen, of_repeat, models))
+    return _summarise(dataset, runs, by=by, seed=seed, fitted=True)
 
 
-def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0) -> Evaluation:
+def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by: By | None = None) -> Evaluation:
     """Score a trained bundle on clips that it was not trained on: the test clips of a given split, else all; never one whose audio,
     under whatever name, it learned from: those are left out as "seen in training".
 
@@ -157,7 +180,9 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0) ->
     start = perf_counter()
     probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
     probabilities[tested] = bundle.model.predict_proba(dataset.features_for(bundle.model, tested), dataset.valid_frames[tested])
-    result = _summarise(dataset, [_Run(probabilities, 0.0, perf_counter() - start, bundle.model)], seed=seed, fitted=False)
+    run = _Run(probabilities, 0.0, perf_counter() - start, bundle.model)
+    unit = unit_of([dataset.paths[clip] for clip in tested], dataset.labels[tested], check_by(by))
+    result = _summarise(dataset, [run], by=unit, seed=seed, fitted=False)
     left_out = {"kept for training": len(dataset) - len(asked), "seen in training": int(seen.sum())}
     return replace(result, left_out=result.left_out | {reason: n for reason, n in left_out.items() if n})
 
@@ -166,13 +191,15 @@ def majority_beside(result: Evaluation, *, seed: int = 0) -> Evaluation:
     """The best that one answer for all clips can do where a trained model was scored: its probabilities are the shares of the classes."""
     shares = np.bincount(result.labels, minlength=len(result.classes)) / len(result.labels)
     probabilities = np.tile(shares, (len(result.labels), 1))
+    intervals = bootstrap(result.labels, probabilities[None], groups=result.groups, seed=seed)
     return replace(
         result,
         model=Majority.name,
         params={},
         probabilities=probabilities,
         scores=score(result.labels, probabilities[None], classes=result.classes),
-        intervals=bootstrap(result.labels, probabilities[None], groups=result.groups, seed=seed),
+        intervals=intervals.headline,
+        class_intervals=intervals.per_class,
         predict_s=0.0,
         size_bytes=0,
     )
@@ -197,24 +224,32 @@ def _cross_validate(dataset: Dataset, splits: Sequence[Fold], models: Sequence[C
     return _Run(probabilities, fit_s / len(splits), predict_s, models[-1])
 
 
-def _summarise(dataset: Dataset, runs: Sequence[_Run], *, seed: int, fitted: bool) -> Evaluation:
-    tested = np.flatnonzero(~np.isnan(runs[0].probabilities[:, 0]))
-    labels = dataset.labels[tested]
-    probabilities = np.stack([run.probabilities[tested] for run in runs])
+def _summarise(dataset: Dataset, runs: Sequence[_Run], *, by: By, seed: int, fitted: bool) -> Evaluation:
+    clips = np.flatnonzero(~np.isnan(runs[0].probabilities[:, 0]))
+    probabilities = np.stack([run.probabilities[clips] for run in runs])
+    tested = clips
+    if by == "recording":
+        first, of_clip = number_recordings([dataset.paths[clip] for clip in clips])
+        tested, probabilities = clips[first], mean_of_recordings(probabilities, of_clip)
+    labels, groups = dataset.labels[tested], dataset.groups[tested]
     model = runs[-1].model
+    intervals: Intervals = bootstrap(labels, probabilities, groups=groups, seed=seed)
     return Evaluation(
         store=dataset.source,
         model=model.name,
         params=model.params(),
         classes=dataset.classes,
+        by=by,
+        n_clips=len(clips),
         clips=tested,
         paths=[dataset.paths[clip] for clip in tested],
         start_s=dataset.start_s[tested],
         labels=labels,
-        groups=dataset.groups[tested],
+        groups=groups,
         probabilities=probabilities.mean(axis=0),
         scores=score(labels, probabilities, classes=dataset.classes),
-        intervals=bootstrap(labels, probabilities, groups=dataset.groups[tested], seed=seed),
+        intervals=intervals.headline,
+        class_intervals=intervals.per_class,
         fit_s=float(np.mean([run.fit_s for run in runs])) if fitted else None,
         predict_s=float(np.mean([run.predict_s for run in runs])),
         size_bytes=model_bytes(model),

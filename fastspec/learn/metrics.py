@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+from fastspec.learn.ranks import ClassRanks
+
+HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss")
+CLASS_SCORES = ("precision", "recall", "f1")
+_RESAMPLED_TOGETHER = 50
+
+Interval = tuple[float, float]
 
 Float64 = NDArray[np.float64]
 
@@ -31,6 +37,8 @@ class Scores:
         accuracy: share of clips whose likeliest class is the true one.
         balanced_accuracy: mean recall of the classes that occur.
         macro_f1: mean F1 of the classes that occur or were predicted.
+        roc_auc: mean over the classes, each against the rest, of how often a clip of the class has a higher probability of it than a
+            clip of another; ties count half. Classes that do not occur, or that all clips have, are left out; NaN if none is left.
         log_loss: mean of -ln of the true class's probability, which is clipped away from 0.
         per_class: one entry a class.
         confusion: `[actual][predicted]` clips.
@@ -39,6 +47,7 @@ class Scores:
     accuracy: float
     balanced_accuracy: float
     macro_f1: float
+    roc_auc: float
     log_loss: float
     per_class: list[ClassScores]
     confusion: list[list[float]]
@@ -56,20 +65,30 @@ def score(labels: NDArray[np.int64], probabilities: Float64, *, classes: Sequenc
         probabilities: `(repeats, clips, classes)` float64.
         classes: names.
     """
-    sums = tally(labels, probabilities, groups=np.zeros(len(labels), np.int64))[:, 0]
-    hits, support, predicted, _ = _parts(sums)
-    recall, precision = _ratio(hits, support).mean(axis=0), _ratio(hits, predicted).mean(axis=0)
-    f1 = _ratio(2 * hits, support + predicted).mean(axis=0)
-    columns = zip(classes, precision.tolist(), recall.tolist(), f1.tolist(), support[0].astype(int).tolist(), strict=True)
+    alone = np.zeros(len(labels), np.int64)
+    sums = tally(labels, probabilities, groups=alone)[:, 0]
+    _, support, _, _ = _parts(sums)
+    precision, recall, f1 = np.nan_to_num(class_scores(sums)).mean(axis=0).tolist()
+    columns = zip(classes, precision, recall, f1, support[0].astype(int).tolist(), strict=True)
     per_class = [ClassScores(*row) for row in columns]
-    headline = dict(zip(HEADLINES, headlines(sums).mean(axis=0).tolist(), strict=True))
+    roc_auc = ClassRanks.sort(labels, probabilities, groups=alone).mean_auc(np.ones((1, 1)))[:, 0]
+    headline = dict(zip(HEADLINES, headlines(sums, roc_auc).mean(axis=0).tolist(), strict=True))
     return Scores(**headline, per_class=per_class, confusion=_confusion(labels, probabilities).tolist())
+
+
+class Intervals(NamedTuple):
+    """95 % percentile intervals: of each headline score by its name, and of each class's precision, recall and F1."""
+
+    headline: dict[str, Interval]
+    per_class: list[dict[str, Interval]]
 
 
 def bootstrap(
     labels: NDArray[np.int64], probabilities: Float64, *, groups: NDArray[np.str_], seed: int, n_resamples: int = 1000
-) -> dict[str, tuple[float, float]]:
-    """The 95 % percentile interval of each headline score, when groups are drawn with replacement.
+) -> Intervals:
+    """The intervals of all scores when groups are drawn with replacement.
+
+    A draw in which a score is not defined, such as the recall of a class that was not drawn, does not count for that score.
 
     Args:
         labels: `(clips,)` int64.
@@ -79,15 +98,26 @@ def bootstrap(
         n_resamples: how many.
     """
     codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    sums = tally(labels, probabilities, groups=codes)
-    n_groups = sums.shape[1]
-    random = np.random.default_rng(seed)
-    drawn = np.empty((n_resamples, len(HEADLINES)))
-    for row in drawn:
-        weights = np.bincount(random.integers(n_groups, size=n_groups), minlength=n_groups).astype(np.float64)
-        row[:] = headlines(weights @ sums).mean(axis=0)
-    low, high = np.percentile(drawn, (2.5, 97.5), axis=0).tolist()
-    return dict(zip(HEADLINES, zip(low, high, strict=True), strict=True))
+    sums, ranks = tally(labels, probabilities, groups=codes), ClassRanks.sort(labels, probabilities, groups=codes)
+    n_groups, random = sums.shape[1], np.random.default_rng(seed)
+    drawn = [np.bincount(random.integers(n_groups, size=n_groups), minlength=n_groups) for _ in range(n_resamples)]
+    overall, of_classes = [], []
+    for first in range(0, n_resamples, _RESAMPLED_TOGETHER):
+        weights = np.array(drawn[first : first + _RESAMPLED_TOGETHER], np.float64)
+        resampled = weights @ sums  # (repeats, draws, columns)
+        overall.append(headlines(resampled, ranks.mean_auc(weights)).mean(axis=0))
+        of_classes.append(class_scores(resampled).mean(axis=0))
+    per_class = np.moveaxis(np.concatenate(of_classes), 1, 2)  # (draws, classes, scores)
+    return Intervals(
+        _intervals(np.concatenate(overall), HEADLINES), [_intervals(one, CLASS_SCORES) for one in np.moveaxis(per_class, 1, 0)]
+    )
+
+
+def _intervals(drawn: Float64, names: Sequence[str]) -> dict[str, Interval]:
+    """The middle 95 % of each column of `(draws, scores)`."""
+    known = [column[~np.isnan(column)] for column in drawn.T]
+    limits = [np.percentile(column, (2.5, 97.5)).tolist() if len(column) else (np.nan, np.nan) for column in known]
+    return {name: (low, high) for name, (low, high) in zip(names, limits, strict=True)}
 
 
 def tally(labels: NDArray[np.int64], probabilities: Float64, *, groups: NDArray[np.int64]) -> Float64:
@@ -109,14 +139,23 @@ def tally(labels: NDArray[np.int64], probabilities: Float64, *, groups: NDArray[
     return sums
 
 
-def headlines(sums: Float64) -> Float64:
-    """The four headline scores `(..., 4)` of tallies `(..., 3 * classes + 1)`, in the order of `HEADLINES`."""
+def headlines(sums: Float64, roc_auc: Float64) -> Float64:
+    """The headline scores `(..., 5)` of tallies `(..., 3 * classes + 1)` and of areas `(...)`, in the order of `HEADLINES`."""
     hits, support, predicted, loss = _parts(sums)
     clips = support.sum(axis=-1)
     occurs, seen = support > 0, support + predicted > 0
     balanced = _ratio(hits, support).sum(axis=-1) / occurs.sum(axis=-1)
     macro_f1 = _ratio(2 * hits, support + predicted).sum(axis=-1) / seen.sum(axis=-1)
-    return np.stack([hits.sum(axis=-1) / clips, balanced, macro_f1, loss / clips], axis=-1)
+    return np.stack([hits.sum(axis=-1) / clips, balanced, macro_f1, roc_auc, loss / clips], axis=-1)
+
+
+def class_scores(sums: Float64) -> Float64:
+    """`(..., 3, classes)` of tallies `(..., 3 * classes + 1)`, in the order of `CLASS_SCORES`; NaN for a class that does not occur, but for
+    a precision of 0 where it was predicted all the same."""
+    hits, support, predicted, _ = _parts(sums)
+    absent = np.where(support > 0, 0.0, np.nan)
+    precision = _ratio(hits, predicted) + np.where(predicted > 0, 0.0, absent)
+    return np.stack([precision, _ratio(hits, support) + absent, _ratio(2 * hits, support + predicted) + absent], axis=-2)
 
 
 def _parts(sums: Float64) -> tuple[Float64, Float64, Float64, Float64]:

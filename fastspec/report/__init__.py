@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastspec.errors import FastspecError
 
 if TYPE_CHECKING:
+    from fastspec.report.board import plot_leaderboard as plot_leaderboard
     from fastspec.report.confusion import plot_confusion as plot_confusion
     from fastspec.report.corpus_pictures import plot_classes as plot_classes
     from fastspec.report.corpus_pictures import plot_durations as plot_durations
     from fastspec.report.corpus_text import scan_text as scan_text
+    from fastspec.report.picture import check_picture as check_picture
     from fastspec.report.picture import save_picture as save_picture
     from fastspec.report.spectrogram import plot_spectrogram as plot_spectrogram
     from fastspec.report.tables import confusion_table as confusion_table
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from fastspec.report.tables import scores_table as scores_table
 
 _HOMES = {
+    "check_picture": "picture",
     "confusion_table": "tables",
     "failures_table": "tables",
     "leaderboard_table": "tables",
@@ -31,14 +34,15 @@ _HOMES = {
     "plot_classes": "corpus_pictures",
     "plot_confusion": "confusion",
     "plot_durations": "corpus_pictures",
+    "plot_leaderboard": "board",
     "plot_spectrogram": "spectrogram",
     "save_picture": "picture",
     "scan_text": "corpus_text",
     "scores_table": "tables",
 }
 
-__all__ = ["ReportError", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["parity_table", "plot_classes", "plot_confusion", "plot_durations", "plot_spectrogram"]
+__all__ = ["ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
+__all__ += ["parity_table", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_spectrogram"]
 __all__ += ["save_picture", "scan_text", "scores_table"]
 
 

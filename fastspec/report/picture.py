@@ -32,16 +32,22 @@ def soften(axes: Axes) -> None:
         spine.set_color("0.4")
 
 
+def check_picture(path: str | os.PathLike[str]) -> Path:
+    """`path`, when its ending is that of a picture. ReportError otherwise."""
+    target = Path(path)
+    if target.suffix.lower().removeprefix(".") not in _NO_METADATA:
+        raise ReportError(f"{target.name!r} is no picture file; give a name that ends in .png or .svg")
+    return target
+
+
 def save_picture(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as `.png` or `.svg`, whole or not at all; equal figures give equal bytes.
 
     Raises:
         ReportError: another ending, or a place that cannot be written to.
     """
-    target = Path(path)
+    target = check_picture(path)
     kind = target.suffix.lower().removeprefix(".")
-    if kind not in _NO_METADATA:
-        raise ReportError(f"{target.name!r} is no picture file; give a name that ends in .png or .svg")
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         # The salt of an SVG's ids is a global setting of matplotlib, hence the lock.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-_METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "macro_f1": "macro F1", "log_loss": "log-loss"}
+_METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "macro_f1": "macro F1", "roc_auc": "ROC-AUC", "log_loss": "log-loss"}
 _USABLE = ("ok", "silent")
 _WIDTH = 80
 _PARITY_CAPTION = """differs: our largest difference from the reference, at this frame and band
@@ -23,69 +23,83 @@ its own: the reference's largest difference from float64"""
 
 
 def leaderboard_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
-    """Models in the order given: each score above its 95 % interval, and the model above its store when there are several.
+    """Models in the order given: each score above its 95 % interval; the model above what it costs and, of several stores, its own.
 
     Args:
-        rows: leaderboard rows: store, model, accuracy, balanced_accuracy, macro_f1 and log_loss each with `_low` and `_high`, fit_s,
-            predict_s, size_bytes. What a row lacks is shown as a dash.
+        rows: leaderboard rows: store, model, accuracy, balanced_accuracy, macro_f1, roc_auc and log_loss each with `_low` and
+            `_high`, fit_s, predict_s, size_bytes. What a row lacks is shown as a dash.
         title: above the table.
     """
     rows = list(rows)
     several = len({row.get("store") for row in rows}) > 1
-    table = text_table(title, model="left")
-    for heading in (*_METRICS.values(), "fit\npredict", "size"):
+    table = text_table(title, **{"model\nsize · fit · predict": "left"})
+    for heading in _METRICS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        name = Text(str(row["model"]), "bold")
+        costs = (size(row.get("size_bytes")), seconds(row.get("fit_s")), seconds(row.get("predict_s")))
+        name = Text(str(row["model"]), "bold").append(f"\n{' · '.join(costs)}", "not bold dim")
         if several:
             name.append(f"\n{row.get('store') or '–'}", "not bold dim")
-        scores = [_with_interval(row, metric) for metric in _METRICS]
-        times = f"{seconds(row.get('fit_s'))}\n{seconds(row.get('predict_s'))}"
-        table.add_row(name, *scores, times, size(row.get("size_bytes")))
+        table.add_row(name, *(_with_interval(row, metric) for metric in _METRICS))
     return table
 
 
+def short_names(rows: Iterable[Row]) -> list[str]:
+    """What to call each row of a leaderboard: the model, and its store where there are several.
+
+    >>> short_names([{"model": "svm", "store": "a.zarr"}, {"model": "svm", "store": "b.zarr"}])
+    ['svm, a.zarr', 'svm, b.zarr']
+    """
+    rows = list(rows)
+    several = len({row["store"] for row in rows}) > 1
+    return [f"{row['model']}, {row['store']}" if several else str(row["model"]) for row in rows]
+
+
 def scores_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
-    """One row a class: precision, recall, F1 and how many clips it has.
+    """One row a class: precision, recall and F1, each with its 95 % interval where there is one, and how many clips or recordings it has.
 
     Args:
-        rows: mappings with name, precision, recall, f1 and support: the evaluation's `per_class`.
+        rows: mappings with name, precision, recall, f1 (each perhaps with `_low` and `_high`) and support: the evaluation's `per_class`.
         title: above the table.
     """
-    table = text_table(title, **{"class": "left", "precision": "right", "recall": "right", "F1": "right", "clips": "right"})
+    table = text_table(title, **{"class": "left", "precision": "right", "recall": "right", "F1": "right", "number": "right"})
     for row in rows:
-        scores = (_number(row[score]) for score in ("precision", "recall", "f1"))
+        scores = (_with_interval(row, score, between="  ") for score in ("precision", "recall", "f1"))
         table.add_row(Text(str(row["name"]), "bold"), *scores, f"{row['support']:,}")
     return table
 
 
-def confusion_table(matrix: ArrayLike, classes: Sequence[str], *, title: str | None = None) -> Table:
+def confusion_table(
+    matrix: ArrayLike, classes: Sequence[str], *, predicted: Sequence[str] | None = None, title: str | None = None
+) -> Table:
     """Counts of actual classes (rows) against predicted ones (columns); the most frequent mistakes where 80 columns are too few.
 
     Args:
         matrix: `(actual classes, predicted classes)` counts, or means of counts over repeats.
-        classes: names of both axes.
+        classes: names of the actual classes.
+        predicted: names of the predicted ones; None: the same.
         title: above the table.
     """
+    answers = classes if predicted is None else predicted
     counts, longest = np.asarray(matrix, np.float64), max(map(len, classes), default=0)
-    if longest + sum(max(len(name), 6) + 2 for name in classes) > _WIDTH:
-        return _mistakes_table(counts, classes, title)
+    if longest + sum(max(len(name), 6) + 2 for name in answers) > _WIDTH:
+        return _mistakes_table(counts, classes, answers, title)
     table = text_table(title, **{"actual": "left"})
     table.caption, table.caption_justify = Text("columns: predicted", "dim"), "left"
-    for name in classes:
+    for name in answers:
         table.add_column(Text(name), justify="right")
-    for i, name in enumerate(classes):
-        cells = (Text(clips(n) if n else "·", "bold" if i == j else "") for j, n in enumerate(counts[i]))
+    for name, row in zip(classes, counts, strict=True):
+        cells = (Text(clips(n) if n else "·", "bold" if name == answer else "") for answer, n in zip(answers, row, strict=True))
         table.add_row(Text(name, "bold"), *cells)
     return table
 
 
-def _mistakes_table(counts: NDArray[np.float64], classes: Sequence[str], title: str | None) -> Table:
+def _mistakes_table(counts: NDArray[np.float64], classes: Sequence[str], answers: Sequence[str], title: str | None) -> Table:
     """The twenty most frequent confusions, with their share of the actual class."""
     table = text_table(title, actual="left", **{"taken for": "left", "clips": "right", "share": "right"})
-    mistakes = [(float(n), i, j) for (i, j), n in np.ndenumerate(counts) if i != j and n]
+    mistakes = [(float(n), i, j) for (i, j), n in np.ndenumerate(counts) if classes[i] != answers[j] and n]
     for n, i, j in sorted(mistakes, key=lambda m: (-m[0], m[1], m[2]))[:20]:
-        table.add_row(Text(classes[i], "bold"), Text(classes[j]), clips(n), f"{n / counts[i].sum():.1%}")
+        table.add_row(Text(classes[i], "bold"), Text(answers[j]), clips(n), f"{n / counts[i].sum():.1%}")
     return table
 
 
@@ -168,21 +182,21 @@ def _mappings(rows: "polars.DataFrame | Iterable[Row]") -> Iterable[Row]:
     return rows if iter_rows is None else iter_rows(named=True)  # type: ignore[return-value]
 
 
-def _with_interval(row: Row, metric: str) -> Text:
+def _with_interval(row: Row, metric: str, *, between: str = "\n") -> Text:
     cell = Text(_number(row.get(metric)))
     low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
     if low is not None and high is not None:
-        cell.append(f"\n{_number(low)}–{_number(high)}", "dim")
+        cell.append(f"{between}{_number(low)}–{_number(high)}", "dim")
     return cell
 
 
 def _number(value: float | None) -> str:
-    """Four characters: three decimals without the zero in front below 1, fewer decimals from there on.
+    """Four characters: three decimals without the zero in front below 1, fewer decimals from there on; a dash for what is not known.
 
-    >>> _number(0.9876), _number(0.9999), _number(1.0), _number(12.3456), _number(None)
-    ('.988', '1.00', '1.00', '12.3', '–')
+    >>> _number(0.9876), _number(0.9999), _number(1.0), _number(12.3456), _number(None), _number(float("nan"))
+    ('.988', '1.00', '1.00', '12.3', '–', '–')
     """
-    if value is None:
+    if value is None or value != value:
         return "–"
     if value < 0.9995:
         return f"{value:.3f}".removeprefix("0")
