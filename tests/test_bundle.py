@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from fastspec.errors import LearnError, PluginError
-from fastspec.learn import Bundle, load_bundle, predict, train, write_predictions
-from fastspec.learn.prediction import Prediction, check_output
+from fastspec.learn import Aims, Bundle, Cost, Decisions, load_bundle, predict, train, write_predictions
+from fastspec.learn.prediction import Prediction, check_output, telling_columns
 from fastspec.spec import Recipe
 
 CLIPS = 40
@@ -33,7 +34,7 @@ FEATURES[np.arange(CLIPS), :, LABELS] += 4
 VALID = np.full(CLIPS, 6, np.int32)
 
 
-def toy_bundle(name: str = "logistic") -> Bundle:
+def toy_bundle(name: str = "logistic", **options: Any) -> Bundle:
     ledger = {
         "path": [f"{i}.wav" for i in range(CLIPS)],
         "label": [("cat", "dog")[label] for label in LABELS],
@@ -48,13 +49,13 @@ def toy_bundle(name: str = "logistic") -> Bundle:
     }
     store: Any = SimpleNamespace(
         path="toy.zarr",
-        recipe=Recipe().replace(clip_s=1.0),
+        recipe=Recipe().replace(clip_s=1.0, n_mels=3),
         manifest_digest="m",
         features=FEATURES,
         valid_frames=VALID,
         ledger=polars.DataFrame(ledger),
     )
-    return train(store, name)
+    return train(store, name, **options)
 
 
 @pytest.fixture
@@ -241,30 +242,43 @@ def test_folder_that_is_no_bundle__is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands for the pipeline: batches of four clips, of which clip 1 is unreadable and clip 6 silent."""
+    """Stands for the pipeline: batches of four clips, of which clip 1 is unreadable and clip 6 silent; two clips a recording."""
 
-    def stream_features(_manifest: Any, _recipe: Recipe, *, workers: int) -> Iterator[Any]:
+    def map_features(_manifest: Any, _recipe: Recipe, function: Callable[[Any], Any], *, workers: int) -> Iterator[Any]:
         assert workers == 1
         statuses = {1: "unreadable", 6: "silent"}
         for start in range(0, 8, 4):
             clips = range(start, start + 4)
             rows = [
-                {"path": f"{i}.wav", "start_s": 0.5, "label": ("cat", "dog")[LABELS[i]], "status": statuses.get(i, "ok")} for i in clips
+                {
+                    "path": f"{i // 2}.wav",
+                    "start_s": 0.5 * (i % 2),
+                    "label": ("cat", "dog")[LABELS[i]],
+                    "status": statuses.get(i, "ok"),
+                    "duration_s": 0.5,
+                    "channel": None,
+                }
+                for i in clips
             ]
             features = FEATURES[start : start + 4].copy()
             features[[i - start for i in clips if statuses.get(i) == "unreadable"]] = np.nan
-            yield SimpleNamespace(rows=rows, features=features, valid_frames=VALID[start : start + 4])
+            yield function(SimpleNamespace(rows=rows, features=features, valid_frames=VALID[start : start + 4]))
 
     module = ModuleType("fastspec.pipeline")
-    module.stream_features = stream_features  # type: ignore[attr-defined]
+    module.map_features = map_features  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fastspec.pipeline", module)
+
+
+def stretches(*names: str) -> Any:
+    """A manifest that names those recordings."""
+    return SimpleNamespace(table=polars.DataFrame({"path": names or ("0.wav",), "start_s": [0.0] * max(1, len(names))}))
 
 
 @pytest.mark.usefixtures("stream")
 def test_predict__gives_every_clip_its_row_and_failed_clips_no_probabilities() -> None:
     bundle = toy_bundle()
-    rows = list(predict(bundle, SimpleNamespace(), workers=1))  # type: ignore[arg-type]
-    assert [row.path for row in rows] == [f"{i}.wav" for i in range(8)]
+    rows = list(predict(bundle, stretches(), workers=1))
+    assert [(row.path, row.start_s, row.duration_s) for row in rows] == [(f"{i // 2}.wav", 0.5 * (i % 2), 0.5) for i in range(8)]
     assert [row.status for row in rows if row.predicted is None] == ["unreadable", "silent"]
     expected = bundle.model.predict_proba(FEATURES[:8], VALID[:8])
     for row, probabilities in zip(rows, expected, strict=True):
@@ -272,6 +286,143 @@ def test_predict__gives_every_clip_its_row_and_failed_clips_no_probabilities() -
             assert row.probabilities is not None
             np.testing.assert_allclose(row.probabilities, probabilities, rtol=1e-5)
             assert row.predicted == row.label
+
+
+@pytest.mark.usefixtures("stream")
+def test_predict_by_recording__has_the_mean_of_the_clips_that_could_be_heard() -> None:
+    bundle = toy_bundle()
+    rows = list(predict(bundle, stretches(), workers=1, by="recording"))
+    expected = bundle.model.predict_proba(FEATURES[:8], VALID[:8])
+    assert [(row.path, row.status, row.label) for row in rows] == [(f"{i}.wav", "ok", None) for i in range(4)]
+    for row, clips in zip(rows, ([0], [2, 3], [4, 5], [7]), strict=True):
+        assert row.probabilities is not None
+        np.testing.assert_allclose(row.probabilities, expected[clips].mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.usefixtures("stream")
+def test_windows_of_the_recipe__are_answered_as_recordings_unless_the_manifest_names_stretches() -> None:
+    bundle = replace(toy_bundle(), recipe=Recipe().replace(clip_s=1.0, hop_s=0.5, n_mels=3))
+    assert len(list(predict(bundle, stretches("0.wav", "1.wav"), workers=1))) == 4
+    assert len(list(predict(bundle, stretches("0.wav", "0.wav"), workers=1))) == 8
+
+
+def test_clips_that_begin_together__are_told_apart_by_more_columns(tmp_path: Path) -> None:
+    assert telling_columns(toy_bundle(), stretches("0.wav", "1.wav")) == []
+    assert telling_columns(toy_bundle(), stretches("0.wav", "0.wav")) == ["duration_s"]
+    row = Prediction("a.wav", 0.5, "cat", "cat", np.array([0.75, 0.25]), "ok", 2.0, 1)
+    write_predictions([row], tmp_path / "out.csv", classes=["cat", "dog"], labelled=False, also=["duration_s", "channel"])
+    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "a.wav,0.5,cat,0.75,0.25,ok,2.0,1"
+
+
+# --- decisions and what a bundle says of itself ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["temperature", "isotonic"])
+def test_decisions__come_back_from_the_bundle_and_are_used(kind: Any, tmp_path: Path) -> None:
+    aims = Aims(calibrate=kind, min_recall={"dog": 0.9}, unknown_below=0.6)
+    bundle = toy_bundle(aims=aims)
+    loaded = load_bundle(bundle.save(tmp_path / "model"))
+    assert loaded.decisions == bundle.decisions
+    assert set(loaded.decisions.thresholds) == {"dog"}
+    assert (loaded.metrics, loaded.band_means, loaded.by) == (bundle.metrics, bundle.band_means, "clip")
+    assert loaded.metrics is not None
+    assert loaded.metrics["answers"]["dog"]["recall"] >= 0.9
+    told = bundle.decisions.calibrate(np.array([[0.99, 0.01], [0.5, 0.5]]))
+    np.testing.assert_array_equal(loaded.decisions.calibrate(np.array([[0.99, 0.01], [0.5, 0.5]])), told)
+
+
+@pytest.mark.usefixtures("stream")
+def test_predict__answers_by_the_decisions() -> None:
+    bundle = toy_bundle()
+    costly = replace(bundle, decisions=Decisions(costs={"dog": Cost(1e9, 1.0)}))
+    assert {row.predicted for row in predict(costly, stretches(), workers=1) if row.status == "ok"} == {"dog"}
+    unsure = replace(bundle, decisions=Decisions(unknown_below=1.0))
+    assert "unknown" in {row.predicted for row in predict(unsure, stretches(), workers=1)}
+    with pytest.raises(LearnError, match="decisions were made for each clip, not for each recording; train it with --by recording"):
+        predict(costly, stretches(), workers=1, by="recording")
+
+
+def test_model_card__tells_data_scores_answers_and_limits(tmp_path: Path) -> None:
+    plain = (toy_bundle().save(tmp_path / "plain") / "README.md").read_text()
+    assert "Not scored on held-out groups" in plain
+    assert "trained on 40 clips" in plain
+    bundle = toy_bundle(aims=Aims(calibrate="temperature", min_recall={"dog": 0.9}, unknown_below=0.6), folds=4)
+    card = (bundle.save(tmp_path / "model") / "README.md").read_text()
+    assert bundle.metrics is not None
+    headline = bundle.metrics["headline"]
+    row = " | ".join(f"{headline['log_loss' + end]:.3f}" for end in ("", "_low", "_high"))
+    for words in (
+        f"| log-loss | {row} |",
+        "`dog` is the answer from a probability of",
+        "no probability reaches 0.6",
+        "4 folds of whole groups",
+    ):
+        assert words in card
+
+
+def test_forged_header_with_another_number_of_classes__is_refused(saved: Path) -> None:
+    edit(saved, lambda header: header.update(classes=["cat", "cow", "dog"]))
+    with pytest.raises(LearnError, match=r"knows 2 classes and bundle.json names 3; nothing was loaded"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "rocket", "svm"])
+def test_model_of_two_classes_that_claims_three__is_refused(name: str, tmp_path: Path) -> None:
+    saved = toy_bundle(name).save(tmp_path / "model")
+    own = json.loads((saved / "model" / "classifier.json").read_text()) | {"present": [0, 1, 2], "n_classes": 3}
+    (saved / "model" / "classifier.json").write_text(json.dumps(own))
+    digest = hashlib.sha256((saved / "model" / "classifier.json").read_bytes()).hexdigest()
+    edit(saved, lambda header: header["files"].update({"model/classifier.json": digest}) or header.update(classes=["a", "b", "c"]))
+    with pytest.raises(LearnError, match=r"3 classes.*nothing was loaded"):
+        load_bundle(saved)
+
+
+def spoil(estimator: Any, change: Callable[[Any], Any]) -> bytes:
+    import skops.io
+
+    final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    change(final)
+    return skops.io.dumps(estimator)
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("gradient-boosting", lambda model: setattr(model, "estimators_", np.repeat(model.estimators_, 40, axis=1))),
+        ("gradient-boosting", lambda model: setattr(model, "estimators_", model.estimators_[:3])),
+        ("gradient-boosting", lambda model: setattr(model, "n_features_in_", 1000)),
+        ("extra-trees", lambda model: setattr(model, "n_classes_", 50)),
+        ("extra-trees", lambda model: setattr(model.estimators_[0], "n_outputs_", 3)),
+        ("svm", lambda model: setattr(model, "_n_support", np.array([10**6, 10**6], np.int32))),
+        ("svm", lambda model: setattr(model, "_dual_coef_", model._dual_coef_[:, :1])),
+        ("svm", lambda model: setattr(model, "_intercept_", np.zeros(0))),
+    ],
+)
+def test_forged_arrays_of_wrong_shape__are_refused_before_compiled_code_indexes_them(
+    name: str, change: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    bundle = toy_bundle(name)
+    saved = bundle.save(tmp_path / "model")
+    model: Any = bundle.model
+    forge(saved, "model/model.skops", spoil(model._fitted.model.estimator, change))
+    with pytest.raises(LearnError, match="nothing was loaded"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda decisions: decisions.update(thresholds={"cow": 0.5}),
+        lambda decisions: decisions.update(calibration={"kind": "temperature", "scale": 1.0, "bias": [0.0]}),
+        lambda decisions: decisions.update(calibration={"kind": "pickle"}),
+        lambda decisions: decisions.update(calibration={"kind": "isotonic", "curves": [{"places": [0], "heights": [0]}] * 2}),
+        lambda decisions: decisions.pop("costs"),
+    ],
+)
+def test_decisions_that_make_no_sense__are_refused(saved: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    edit(saved, lambda header: change(header["decisions"]))
+    with pytest.raises(LearnError, match="holds decisions that cannot be read"):
+        load_bundle(saved)
 
 
 ROWS = [

@@ -86,8 +86,16 @@ def test_importing_fastspec__imports_nothing_heavy():
     assert not HEAVY & {name.partition(".")[0] for name in loaded}
 
 
-COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["demo"], ["preset", "list"], ["preset", "show"]]
-COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"], ["store", "update"], ["store", "export"]]
+COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["explain"], ["demo"], ["preset", "list"]]
+COMMANDS += [
+    ["preset", "show"],
+    ["plugin", "list"],
+    ["store", "info"],
+    ["store", "ledger"],
+    ["store", "verify"],
+    ["store", "update"],
+    ["store", "export"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -226,6 +234,31 @@ def test_evaluate__prints_scores_of_each_class_and_what_was_left_out(store):
     assert result.returncode == 0
     for word in ("log-loss", "precision", "recall", "low", "high", "left out: 1 unreadable"):
         assert word in result.stdout
+
+
+def test_decisions__are_trained_shown_and_used(store, sounds, tmp_path):
+    aims = ["--calibrate", "temperature", "--min-recall", "low=0.9", "--unknown-below", "0.6"]
+    trained = fastspec("train", store, "-m", "logistic", "-o", tmp_path / "model", *aims, "--picture", tmp_path / "r.png")
+    assert trained.returncode == 0, trained.stderr
+    for word in ("log-loss", "actual", "low", "high"):
+        assert word in trained.stdout
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert "`low` is the answer from" in (tmp_path / "model" / "README.md").read_text()
+    predicted = fastspec("predict", tmp_path / "model", store, "-o", tmp_path / "p.csv")
+    assert "actual  high  low" in predicted.stdout
+    again = fastspec("predict", tmp_path / "model", sounds, "-o", tmp_path / "q.csv")
+    assert "actual  high  low" in again.stdout
+    why = fastspec("explain", tmp_path / "model", next((sounds / "low").glob("0*.wav")), "-o", tmp_path / "why.png")
+    assert "what speaks for low" in why.stdout
+    assert {path.name for path in tmp_path.glob("why*")} == {"why.png", "why.npz"}
+    answers(fastspec("train", store, "-m", "logistic", "-o", tmp_path / "m", "--cost", "low"), 2, "cost 'low' cannot be read")
+
+
+def test_leaderboard__is_kept_as_a_table_and_a_picture(store, tmp_path):
+    board = ["leaderboard", store, "-m", "logistic", "--folds", "3", "-o", tmp_path / "board.parquet", "--picture", tmp_path / "board.svg"]
+    assert fastspec(*board).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"board.parquet", "board.parquet.cells", "board.svg"}
+    answers(fastspec(*board), 2, "board.parquet exists already")
 
 
 @pytest.mark.parametrize("name", ["logistic", "lightgbm", "gradient-boosting"])

@@ -358,3 +358,37 @@ def test_tables__fit_80_columns_and_are_plain_text_without_a_terminal():
         shown = text(table)
         assert "\x1b" not in shown
         assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_confusion_with_an_answer_that_is_no_class__has_a_column_for_it():
+    shown = text(confusion_table([[5, 1, 2], [0, 7, 0]], ["a", "b"], predicted=["a", "b", "unknown"]))
+    assert [line.split() for line in shown.splitlines()][2:4] == [["a", "5", "1", "2"], ["b", "·", "7", "·"]]
+
+
+def test_importance_of_another_shape__is_refused():
+    recipe = preset("whisper", n_mels=40)
+    with pytest.raises(ReportError, match=r"features are \(9, 40\) and their importance \(9, 39\)"):
+        plot_spectrogram(np.ones(1600), 16000, np.zeros((9, 40)), recipe, title="", importance=np.zeros((9, 39)))
+
+
+def test_reliability__shows_a_curve_for_each_with_its_error():
+    from fastspec.report import plot_reliability
+
+    random = np.random.default_rng(0)
+    labels = (random.random(4000) < 0.7).astype(int)
+    honest, boastful = (np.tile([1 - share, share], (4000, 1)) for share in (labels.mean(), 0.95))
+    axes = plot_reliability(labels, {"honest": honest, "boastful": boastful}, title="x").axes[0]
+    shown = [entry.get_text() for entry in axes.get_legend().get_texts()]
+    assert shown == ["honest: error 0.000", f"boastful: error {0.95 - labels.mean():.3f}"]
+    with pytest.raises(ReportError, match="no clips"):
+        plot_reliability(np.empty(0, int), {}, title="x")
+
+
+def test_leaderboard_picture__has_a_line_for_each_row_from_the_top():
+    from fastspec.report import plot_leaderboard
+
+    axes = plot_leaderboard([leaderboard_row("svm"), leaderboard_row("(majority)")], title="x").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["svm", "(majority)"]
+    assert axes.get_ylim() == (1.5, -0.5)
+    with pytest.raises(ReportError, match="empty"):
+        plot_leaderboard([], title="x")

@@ -71,6 +71,22 @@ def test_stream__gives_the_windows_of_the_store(windowed, recordings):
     assert [row["start_s"] for batch in batches for row in batch.rows] == windowed.ledger["start_s"].to_list()
 
 
+def test_long_recording__is_decoded_once_however_many_batches_it_fills(recordings, monkeypatch):
+    from fastspec.pipeline import compute, map_features, run
+
+    opened = []
+    original = compute.load_clips
+    monkeypatch.setattr(compute, "load_clips", lambda source, spans, **rest: opened.append(source) or original(source, spans, **rest))
+    monkeypatch.setattr(run, "STREAM_CLIPS", 3)
+    manifest = read_corpus(recordings)
+    batches = list(map_features(manifest, WINDOWS, lambda batch: [row["start_s"] for row in batch.rows], workers=0))
+    assert len(opened) == len(manifest)
+    assert max(map(len, batches)) == 3
+    assert len(batches) > len(manifest)
+    (whole,) = {tuple(row["start_s"] for batch in stream_features(manifest, WINDOWS) for row in batch.rows)}
+    assert tuple(start_s for batch in batches for start_s in batch) == whole
+
+
 CHILD = """
 import os, signal, sys
 import fastspec.store.writing as writing

@@ -1,5 +1,6 @@
-"""`fastspec train`, `evaluate`, `leaderboard` and `predict`."""
+"""`fastspec train`, `evaluate`, `leaderboard`, `predict` and `explain`."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,8 @@ from fastspec.cli.parsing import Assignments, Columns, Folds, GroupFrom, LabelFr
 from fastspec.errors import LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
-    from fastspec.learn import Evaluation
+    from fastspec.learn import Bundle, Evaluation
+    from fastspec.learn.training import HeldOut
 
 Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
 By = Annotated[
@@ -33,23 +35,101 @@ def train(
     params: Assignments = None,
     seed: Seed = 0,
     threads: Threads = 1,
+    by: By = None,
+    scored: Annotated[bool, typer.Option("--evaluate", help="Score it by folds of whole groups; the model card tells.")] = False,
+    folds: Folds = 5,
+    calibrate: Annotated[
+        str, typer.Option("--calibrate", metavar="temperature|isotonic|none", help="Make probabilities true on held-out groups.")
+    ] = "none",
+    cost: Annotated[
+        list[str] | None,
+        typer.Option("--cost", metavar="CLASS:missed=N,false=N", help="Answer what costs least; may be repeated.", show_default=False),
+    ] = None,
+    min_recall: Annotated[
+        list[str] | None,
+        typer.Option("--min-recall", metavar="CLASS=SHARE", help="A threshold that misses no more; may be repeated.", show_default=False),
+    ] = None,
+    min_precision: Annotated[
+        list[str] | None,
+        typer.Option("--min-precision", metavar="CLASS=SHARE", help="A threshold that is as often right.", show_default=False),
+    ] = None,
+    unknown_below: Annotated[
+        float | None, typer.Option("--unknown-below", help="Answer 'unknown' below that probability.", show_default=False)
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="A .png or .svg of how far probabilities can be believed.", show_default=False)
+    ] = None,
 ) -> None:
     """Train a classifier on a store.
 
-    Example: fastspec train sounds.zarr -m lightgbm -o model
+    Example: fastspec train sounds.zarr -m lightgbm -o model --calibrate temperature --min-recall murmur=0.95
 
-    The model's folder holds all that prediction needs: recipe, classes, versions. Test clips of a given split are held out.
+    The model's folder holds all that prediction needs: recipe, classes, decisions, versions; its README.md tells about it. Test clips of
+    a given split are held out.
     """
     from fastspec import learn
     from fastspec.learn.bundle import check_absent
+    from fastspec.learn.decisions import parse_cost, parse_share
     from fastspec.learn.parameters import parse_assignments
+    from fastspec.learn.recordings import check_by
+    from fastspec.learn.training import train_and_score
     from fastspec.store import open_store
 
     check_absent(output)
-    bundle = learn.train(open_store(store), model, params=parse_assignments(params or []), seed=seed, threads=threads)
+    _check_pictured(picture)
+    aims = learn.Aims(
+        calibrate=None if calibrate == "none" else calibrate,  # type: ignore[arg-type] # a wrong word is told with the right ones
+        costs=dict(map(parse_cost, cost or [])),
+        min_recall=dict(map(parse_share, min_recall or [])),
+        min_precision=dict(map(parse_share, min_precision or [])),
+        unknown_below=unknown_below,
+    )
+    with waiting(f"training {model}"):
+        bundle, held_out = train_and_score(
+            open_store(store),
+            model,
+            params=parse_assignments(params or []),
+            seed=seed,
+            threads=threads,
+            by=check_by(by),
+            aims=aims,
+            folds=folds if scored or picture or aims.need_held_out else None,
+        )
     bundle.save(output)
     what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
     show(f"{output}: {model} trained on {what}{_left_out(bundle.left_out)}")
+    if held_out is not None:
+        _show_held_out(held_out, bundle, picture)
+
+
+def _show_held_out(held_out: "HeldOut", bundle: "Bundle", picture: Path | None) -> None:
+    """What held-out groups say about the model, and about its answers where they are not just the likeliest class."""
+    from fastspec.learn.ranking import leaderboard_row
+    from fastspec.report import leaderboard_table
+
+    show("", leaderboard_table([leaderboard_row(held_out.calibrated)._asdict()]))
+    if not bundle.decisions.change_nothing:
+        answers = bundle.decisions.answer(held_out.calibrated.probabilities, bundle.classes)
+        actual = [bundle.classes[label] for label in held_out.calibrated.labels]
+        _show_answers(Counter(zip(actual, answers, strict=True)), bundle.classes)
+    if picture:
+        from fastspec.report import plot_reliability, save_picture
+
+        curves = {"as the model says": held_out.raw.probabilities}
+        if bundle.decisions.calibration is not None:
+            curves["calibrated"] = held_out.calibrated.probabilities
+        title = f"{held_out.raw.model} on groups that it had not met"
+        save_picture(plot_reliability(held_out.raw.labels, curves, title=title), picture)
+
+
+def _show_answers(counts: "Counter[tuple[str, str]]", classes: list[str]) -> None:
+    """Actual classes against answers, 'unknown' among them where it was given."""
+    from fastspec.report import confusion_table
+
+    actual = sorted({label for label, _ in counts})
+    answers = [*classes, *sorted({answer for _, answer in counts} - set(classes))]
+    matrix = [[counts[label, answer] for answer in answers] for label in actual]
+    show("", confusion_table(matrix, actual, predicted=answers))
 
 
 def evaluate(
@@ -136,14 +216,13 @@ def leaderboard(
     from fastspec.learn.comparing import align_stores
     from fastspec.learn.ranking import check_board, write_board
     from fastspec.learn.recordings import check_by
-    from fastspec.report import check_picture, leaderboard_table, plot_leaderboard, save_picture
+    from fastspec.report import leaderboard_table
     from fastspec.store import open_store
 
     unit = check_by(by)
     if output:
         check_board(output)
-    if picture:
-        check_picture(picture)
+    _check_pictured(picture)
     datasets = align_stores([open_store(store) for store in stores])
     with waiting("scoring") as tell:
         rows = learn.leaderboard(
@@ -162,6 +241,8 @@ def leaderboard(
     if output:
         write_board(rows, output)
     if picture:
+        from fastspec.report import plot_leaderboard, save_picture
+
         save_picture(plot_leaderboard(plain, title=", ".join(map(str, stores))), picture)
     if json:
         print_json("leaderboard", plain)
@@ -179,24 +260,80 @@ def predict(
     group_from: GroupFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
+    by: By = None,
 ) -> None:
     """Predict the class of recordings, with one probability column a class.
 
     Example: fastspec predict model new_sounds/ -o predictions.csv
+
+    A store of the model's recipe is taken too. Where labels are known, a table of actual against predicted classes follows.
     """
     from fastspec import learn
     from fastspec.corpus import read_inputs
-    from fastspec.learn.prediction import check_output
+    from fastspec.learn.prediction import check_output, count_answers, telling_columns
+    from fastspec.learn.recordings import check_by
+    from fastspec.store import open_store
+    from fastspec.store.reading import is_store
 
     check_output(output)
-    bundle = learn.load_bundle(model)
-    manifest = read_inputs(inputs, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    predictions = learn.predict(bundle, manifest, workers=workers)
-    statuses = learn.write_predictions(predictions, output, classes=bundle.classes, labelled=bool(manifest.classes))
+    bundle, unit, also = learn.load_bundle(model), check_by(by), []
+    if len(inputs) == 1 and is_store(Path(inputs[0])):
+        store = open_store(inputs[0])
+        predictions, labelled = learn.predict_store(bundle, store, by=unit), any(label is not None for label in store.labels)
+    else:
+        manifest = read_inputs(inputs, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+        predictions, labelled = learn.predict(bundle, manifest, workers=workers, by=unit), bool(manifest.classes)
+        also = telling_columns(bundle, manifest)
+    counts: Counter[tuple[str, str]] = Counter()
+    told = count_answers(predictions, counts)
+    statuses = learn.write_predictions(told, output, classes=bundle.classes, labelled=labelled, also=also)
     count = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
-    show(f"{output}: {counted(sum(statuses.values()), 'clip')} ({count}), one p_ column for each of {len(bundle.classes)} classes")
+    show(f"{output}: {counted(sum(statuses.values()), 'row')} ({count}), one p_ column for each of {len(bundle.classes)} classes")
+    if counts:
+        _show_answers(counts, bundle.classes)
     if not statuses.get("ok"):
         raise RunFailed(f"no clip could be predicted; the column 'status' of {output} says what each is")
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help="A trained model.")],
+    clip: Annotated[str, typer.Argument(help="A recording.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .npz.", show_default=False)],
+    start_s: Annotated[float, typer.Option("--start", min=0, help="Where the clip begins, in seconds.")] = 0.0,
+    target: Annotated[
+        str | None, typer.Option("--class", help="The class to explain.  [default: the likeliest]", show_default=False)
+    ] = None,
+) -> None:
+    """Show what in a clip speaks for a class: parts of it are hidden, and the model is asked again.
+
+    Example: fastspec explain model sounds/cat/1.wav -o why.png
+
+    The picture's arrays (importance, features, probabilities) lie beside it as .npz.
+    """
+    from fastspec import learn
+    from fastspec.corpus import read_inputs
+
+    picture = None if output.suffix == ".npz" else output
+    _check_pictured(picture)
+    bundle = learn.load_bundle(model)
+    found = learn.explain(bundle, read_inputs([clip]), start_s=start_s, target=target)
+    share = found.probabilities[bundle.classes.index(found.target)]
+    if picture:
+        from fastspec.report import plot_spectrogram, save_picture
+
+        title = f"{Path(clip).name}: what speaks for {found.target} ({share:.0%})"
+        arrays = (found.samples, bundle.recipe.spec.sample_rate, found.features, bundle.recipe)
+        save_picture(plot_spectrogram(*arrays, title=title, importance=found.importance), picture)
+    found.save(output.with_suffix(".npz"))
+    show(f"{output}: what speaks for {found.target}, which has a probability of {share:.3f}")
+
+
+def _check_pictured(path: Path | None) -> None:
+    """That a picture can be made there, before any work is done for it; matplotlib is needed for that alone."""
+    if path is not None:
+        from fastspec.report import check_picture
+
+        check_picture(path)
 
 
 def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:

@@ -10,18 +10,23 @@ if TYPE_CHECKING:
     from fastspec.learn.arrays_file import load_arrays as load_arrays
     from fastspec.learn.bundle import Bundle as Bundle
     from fastspec.learn.bundle import load_bundle as load_bundle
-    from fastspec.learn.bundle import train as train
     from fastspec.learn.classifier import Classifier as Classifier
     from fastspec.learn.columns import ColumnClassifier as ColumnClassifier
     from fastspec.learn.dataset import Dataset as Dataset
+    from fastspec.learn.decisions import Aims as Aims
+    from fastspec.learn.decisions import Cost as Cost
+    from fastspec.learn.decisions import Decisions as Decisions
     from fastspec.learn.estimator import SklearnClassifier as SklearnClassifier
     from fastspec.learn.evaluation import Evaluation as Evaluation
     from fastspec.learn.evaluation import evaluate as evaluate
     from fastspec.learn.evaluation import evaluate_model as evaluate_model
     from fastspec.learn.evaluation import majority_beside as majority_beside
+    from fastspec.learn.explanation import Explanation as Explanation
+    from fastspec.learn.explanation import explain as explain
     from fastspec.learn.model import ModelClassifier as ModelClassifier
     from fastspec.learn.prediction import Prediction as Prediction
     from fastspec.learn.prediction import predict as predict
+    from fastspec.learn.prediction import predict_store as predict_store
     from fastspec.learn.prediction import write_predictions as write_predictions
     from fastspec.learn.ranking import LeaderboardRow as LeaderboardRow
     from fastspec.learn.ranking import leaderboard as leaderboard
@@ -29,15 +34,20 @@ if TYPE_CHECKING:
     from fastspec.learn.registry import load_plugin as load_plugin
     from fastspec.learn.registry import plugins as plugins
     from fastspec.learn.stored import StoredFeatures as StoredFeatures
+    from fastspec.learn.training import train as train
     from fastspec.learn.transformer import FeatureTransformer as FeatureTransformer
 
 # No file bears the name of a function it holds: importing the file would put the module in the function's place.
 _HOMES = {
+    "Aims": "decisions",
     "Bundle": "bundle",
     "Classifier": "classifier",
     "ColumnClassifier": "columns",
+    "Cost": "decisions",
     "Dataset": "dataset",
+    "Decisions": "decisions",
     "Evaluation": "evaluation",
+    "Explanation": "explanation",
     "FeatureTransformer": "transformer",
     "LeaderboardRow": "ranking",
     "ModelClassifier": "model",
@@ -47,6 +57,7 @@ _HOMES = {
     "StoredFeatures": "stored",
     "evaluate": "evaluation",
     "evaluate_model": "evaluation",
+    "explain": "explanation",
     "leaderboard": "ranking",
     "load_arrays": "arrays_file",
     "load_bundle": "bundle",
@@ -54,7 +65,8 @@ _HOMES = {
     "majority_beside": "evaluation",
     "plugins": "registry",
     "predict": "prediction",
-    "train": "bundle",
+    "predict_store": "prediction",
+    "train": "training",
     "write_predictions": "prediction",
 }
 
@@ -82,7 +94,7 @@ __all__ += [
     "plugins",
     "predict",
 ]
-__all__ += ["train", "write_predictions"]
+__all__ += ["Aims", "Cost", "Decisions", "Explanation", "explain", "predict_store", "train", "write_predictions"]
 
 
 def __getattr__(name: str) -> Any:

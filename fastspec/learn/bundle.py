@@ -1,15 +1,14 @@
-"""A trained model with all that prediction needs: recipe, classes, plugin, versions and hashes, in one directory.
+"""A trained model with all that prediction needs: recipe, classes, decisions, plugin, versions and hashes, in one directory.
 
-`bundle.json` describes, `model/` holds the plugin's files, and `seen.npy` tells which clips the training saw. Nothing in them is
-executed. Hashes are checked before anything is parsed: they find damage, and the plugin's own loader refuses types that installed code
-does not trust.
+`bundle.json` describes, `README.md` tells people, `model/` holds the plugin's files, and `seen.npy` tells which clips the training saw.
+Nothing in them is executed. Hashes are checked before anything is parsed: they find damage, and the plugin's own loader refuses types
+that installed code does not trust.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.errors import FastspecError, LearnError, PluginError
+from fastspec.learn.card import model_card
 from fastspec.learn.classifier import Classifier
-from fastspec.learn.dataset import Dataset
-from fastspec.learn.registry import PluginInfo, load_plugin, plugin_info
-from fastspec.learn.splits import given_split
-from fastspec.learn.versions import library_versions
+from fastspec.learn.decisions import Decisions
+from fastspec.learn.recordings import By, check_by
+from fastspec.learn.registry import PluginInfo, load_plugin
 from fastspec.spec import Recipe
 
 if TYPE_CHECKING:
@@ -32,11 +31,16 @@ FORMAT = 1
 _HEADER = "bundle.json"
 _MODEL = "model"
 _SEEN = "seen.npy"
-_FIELDS: dict[str, type] = {
+_CARD = "README.md"
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "band_means": list,
+    "by": str,
     "classes": list,
+    "decisions": dict,
     "files": dict,
     "left_out": dict,
     "manifest_digest": str,
+    "metrics": (dict, type(None)),
     "n_clips": int,
     "params": dict,
     "plugin": dict,
@@ -62,6 +66,10 @@ class Bundle:
         seen: `(audio,)` uint64, ascending: the first eight bytes of the hash of each sound that it learned from.
         left_out: how many of them it did not learn from, by reason.
         versions: of fastspec, Python and the libraries that made it.
+        by: what it answers for: recordings, by the mean of their clips' probabilities, or clips.
+        decisions: how probabilities become answers.
+        metrics: scores on held-out groups of the training clips, as JSON holds them; None where none were asked for.
+        band_means: of the training clips' valid frames, one a band: what a band is like when nothing is known of it.
     """
 
     model: Classifier
@@ -73,10 +81,36 @@ class Bundle:
     seen: NDArray[np.uint64]
     left_out: dict[str, int]
     versions: dict[str, str]
+    by: By
+    decisions: Decisions
+    metrics: dict[str, Any] | None
+    band_means: list[float]
 
     def has_seen(self, hashes: NDArray[np.str_]) -> NDArray[np.bool_]:
         """Whether each clip of `Dataset.hashes` sounds like one of the training, `(clips,)` bool."""
-        return np.isin(_prefixes(hashes), self.seen)
+        return np.isin(hash_prefixes(hashes), self.seen)
+
+    def check_store(self, store: "FeatureStore") -> None:
+        """That a store's features are those that the model takes. LearnError with the fields that differ otherwise."""
+        if store.recipe.digest() != self.recipe.digest():
+            differing = self.recipe.differences(store.recipe).items()
+            fields = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in differing)
+            raise LearnError(
+                f"the model needs features of another recipe than {store.path} holds: {fields}; "
+                "featurize with the model's recipe (--spec MODEL)"
+            )
+
+    @property
+    def fixed_unit(self) -> By | None:
+        """What its decisions were made for; None where it has none and can answer for either."""
+        return None if self.decisions.change_nothing else self.by
+
+    def check_unit(self, by: By) -> None:
+        """That the decisions were made for it. LearnError otherwise: the mean of several clips is less sure than each of them."""
+        if self.fixed_unit not in (None, by):
+            raise LearnError(
+                f"the model's decisions were made for each {self.by}, not for each {by}; train it with --by {by}, or leave --by out"
+            )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the bundle as a new directory, complete or not at all. Equal bundles give equal bytes.
@@ -92,6 +126,7 @@ class Bundle:
             np.save(partial / _SEEN, self.seen)
             header = json.dumps(self._header(_hashes(partial / _MODEL), _digest(partial / _SEEN)), indent=2, sort_keys=True)
             (partial / _HEADER).write_text(header + "\n", encoding="utf-8")
+            (partial / _CARD).write_text(model_card(self), encoding="utf-8")
             partial.rename(output)
         except OSError as error:
             raise LearnError(f"the model cannot be written to {output}: {error.strerror}; choose another place") from None
@@ -111,50 +146,14 @@ class Bundle:
             "manifest_digest": self.manifest_digest,
             "n_clips": self.n_clips,
             "left_out": self.left_out,
+            "by": self.by,
+            "decisions": self.decisions.to_dict(),
+            "metrics": self.metrics,
+            "band_means": self.band_means,
             "versions": self.versions,
             "files": files,
             "seen": seen,
         }
-
-
-def train(
-    store: "FeatureStore",
-    model_name: str,
-    *,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    threads: int = 1,
-) -> Bundle:
-    """Train a plugin on a store; the test clips of a given split are held out.
-
-    Args:
-        store: finished.
-        model_name: an installed plugin.
-        params: its hyper-parameters.
-        seed: equal seeds give equal models.
-        threads: that it may use.
-
-    Raises:
-        LearnError: clips that cannot be learned from, or features of another recipe than the plugin requires.
-        PluginError: an unknown plugin or parameter.
-    """
-    model = load_plugin(model_name).from_params(params or {}, seed=seed, threads=threads)
-    model.check_recipe(store.recipe, source=str(store.path))
-    dataset = Dataset.from_store(store)
-    split = given_split(dataset)
-    rows = np.arange(len(dataset)) if split is None else split.train
-    dataset.fit(model, rows)
-    return Bundle(
-        model=model,
-        plugin=plugin_info(model_name),
-        recipe=store.recipe,
-        classes=dataset.classes,
-        manifest_digest=store.manifest_digest,
-        n_clips=len(rows),
-        seen=np.unique(_prefixes(dataset.hashes[rows])),
-        left_out=dataset.left_out | ({} if split is None else {"held out for test": len(split.test)}),
-        versions=library_versions(),
-    )
 
 
 def load_bundle(path: str | os.PathLike[str], *, threads: int = 1) -> Bundle:
@@ -171,19 +170,26 @@ def load_bundle(path: str | os.PathLike[str], *, threads: int = 1) -> Bundle:
     directory = Path(path)
     header = _read_header(directory)
     _check_files(directory, header["files"])
-    plugin = _read_plugin(directory, header)
+    plugin, recipe, classes = _read_plugin(directory, header), _read_recipe(directory, header), header["classes"]
     model = _load_class(directory, plugin).load(directory / _MODEL)
     model.threads = threads
+    n_columns = model.predict_proba(np.empty((0, *recipe.shape), np.float32), np.empty(0, np.int32)).shape[1]
+    if n_columns != len(classes):
+        raise LearnError(f"the model in {directory} knows {n_columns} classes and {_HEADER} names {len(classes)}; nothing was loaded")
     return Bundle(
         model=model,
         plugin=plugin,
-        recipe=_read_recipe(directory, header),
-        classes=header["classes"],
+        recipe=recipe,
+        classes=classes,
         manifest_digest=header["manifest_digest"],
         n_clips=header["n_clips"],
         seen=_read_seen(directory, header["seen"]),
         left_out=header["left_out"],
         versions=header["versions"],
+        by=_read_unit(directory, header),
+        decisions=_read_decisions(directory, header),
+        metrics=header["metrics"],
+        band_means=_read_means(directory, header, recipe),
     )
 
 
@@ -247,7 +253,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _prefixes(hashes: NDArray[np.str_]) -> NDArray[np.uint64]:
+def hash_prefixes(hashes: NDArray[np.str_]) -> NDArray[np.uint64]:
     """The first eight bytes of each hexadecimal hash: enough to tell a hundred million sounds apart."""
     return np.array([int(text[:16], 16) for text in hashes.tolist()], np.uint64)
 
@@ -276,6 +282,28 @@ def _load_class(directory: Path, plugin: PluginInfo) -> type[Classifier]:
     except PluginError as error:
         origin = f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version}"
         raise PluginError(f"{directory} was made by {origin}: {error}") from error
+
+
+def _read_unit(directory: Path, header: dict[str, Any]) -> By:
+    unit = check_by(header["by"])
+    if unit is None:
+        raise LearnError(f"{directory / _HEADER} does not say what the model answers for; train the model again")
+    return unit
+
+
+def _read_decisions(directory: Path, header: dict[str, Any]) -> Decisions:
+    try:
+        return Decisions.from_dict(header["decisions"], classes=header["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise LearnError(f"{directory / _HEADER} holds decisions that cannot be read ({reason}); train the model again") from None
+
+
+def _read_means(directory: Path, header: dict[str, Any], recipe: Recipe) -> list[float]:
+    means = header["band_means"]
+    if len(means) != recipe.shape[1] or not all(isinstance(mean, int | float) for mean in means):
+        raise LearnError(f"{directory / _HEADER} does not have one mean a band; train the model again")
+    return [float(mean) for mean in means]
 
 
 def _read_recipe(directory: Path, header: dict[str, Any]) -> Recipe:

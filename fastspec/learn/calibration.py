@@ -23,18 +23,24 @@ class Calibration:
     scale: float
     bias: tuple[float, ...]
 
+    @property
+    def n_classes(self) -> int:
+        """Columns that it takes."""
+        return len(self.bias)
+
     @classmethod
     def neutral(cls, n_classes: int) -> Self:
         """The plain softmax, for want of scores to learn from."""
         return cls(1.0, (0.0,) * n_classes)
 
     @classmethod
-    def fit(cls, scores: Float64, labels: NDArray[np.int64]) -> Self:
+    def fit(cls, scores: Float64, labels: NDArray[np.int64], *, biased: bool = True) -> Self:
         """The calibration of held-out scores.
 
         Args:
             scores: `(clips, classes)` float64.
             labels: `(clips,)` int64.
+            biased: False leaves out the biases of two classes too.
 
         >>> scores = np.array([[3.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 3.0]])
         >>> round(Calibration.fit(scores, np.array([0, 0, 1, 1, 1])).scale, 2)
@@ -56,7 +62,7 @@ class Calibration:
 
         start = np.concatenate([[1 / max(scores.std(), 1e-12)], np.zeros(n_classes)])
         # A scale below zero would turn the scores round, which no honest model needs.
-        free = (None, None) if n_classes == 2 else (0, 0)
+        free = (None, None) if biased and n_classes == 2 else (0, 0)
         best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), *[free] * n_classes]).x
         return cls(float(best[0]), tuple((best[1:] - best[1:].mean()).tolist()))
 
@@ -71,7 +77,10 @@ class Calibration:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The calibration of `to_dict`'s values. KeyError, TypeError or ValueError for anything else."""
-        return cls(float(data["scale"]), tuple(float(bias) for bias in data["bias"]))
+        numbers = [float(data["scale"]), *map(float, data["bias"])]
+        if not np.isfinite(numbers).all():
+            raise ValueError("a calibration that is not finite")
+        return cls(numbers[0], tuple(numbers[1:]))
 
 
 def _log_softmax(logits: Float64) -> Float64:

@@ -14,6 +14,7 @@ from fastspec.errors import LearnError, PluginError
 from fastspec.learn.calibration import Calibration
 from fastspec.learn.classifier import Groups, Labels, Probabilities
 from fastspec.learn.columns import ColumnClassifier
+from fastspec.learn.shapes import check_shapes
 from fastspec.learn.skops_file import read_skops, write_skops
 from fastspec.learn.splits import inner_folds
 from fastspec.learn.trees import check_trees
@@ -93,6 +94,11 @@ class SklearnClassifier(ColumnClassifier):
         except AttributeError as error:  # what the installed scikit-learn expects and the saved estimator has not
             raise LearnError(f"{_FILE} was saved by another scikit-learn ({error}); train it again") from None
         return _Model(estimator, None if hasattr(estimator, "predict_proba") else _read_calibration(directory / _CALIBRATION))
+
+    def check_model(self, model: Any, *, n_classes: int) -> None:
+        check_shapes(model.estimator, n_classes=n_classes)
+        if model.calibration is not None and model.calibration.n_classes != n_classes:
+            raise LearnError(f"{_CALIBRATION} is of {model.calibration.n_classes} classes, not {n_classes}; nothing was loaded")
 
     def _assemble(self) -> Any:
         if not self.standardize:

@@ -160,13 +160,7 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by
     Raises:
         LearnError: features of another recipe, a class that the bundle does not know, or no clip that it has not learned from.
     """
-    if store.recipe.digest() != bundle.recipe.digest():
-        differing = bundle.recipe.differences(store.recipe).items()
-        fields = ", ".join(f"{name} {mine!r} against {theirs!r}" for name, (mine, theirs) in differing)
-        raise LearnError(
-            f"the model needs features of another recipe than {store.path} holds: {fields}; "
-            "featurize with the model's recipe (--spec MODEL)"
-        )
+    bundle.check_store(store)
     dataset = Dataset.from_store(store, classes=bundle.classes)
     split = given_split(dataset)
     asked = np.arange(len(dataset)) if split is None else split.test
@@ -181,8 +175,11 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by
     probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
     probabilities[tested] = bundle.model.predict_proba(dataset.features_for(bundle.model, tested), dataset.valid_frames[tested])
     run = _Run(probabilities, 0.0, perf_counter() - start, bundle.model)
-    unit = unit_of([dataset.paths[clip] for clip in tested], dataset.labels[tested], check_by(by))
+    unit = unit_of([dataset.paths[clip] for clip in tested], dataset.labels[tested], check_by(by) or bundle.fixed_unit)
     result = _summarise(dataset, [run], by=unit, seed=seed, fitted=False)
+    if bundle.decisions.calibration is not None:
+        bundle.check_unit(unit)
+        result = with_probabilities(result, bundle.decisions.calibrate(result.probabilities), seed=seed)
     left_out = {"kept for training": len(dataset) - len(asked), "seen in training": int(seen.sum())}
     return replace(result, left_out=result.left_out | {reason: n for reason, n in left_out.items() if n})
 
@@ -190,18 +187,19 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by
 def majority_beside(result: Evaluation, *, seed: int = 0) -> Evaluation:
     """The best that one answer for all clips can do where a trained model was scored: its probabilities are the shares of the classes."""
     shares = np.bincount(result.labels, minlength=len(result.classes)) / len(result.labels)
-    probabilities = np.tile(shares, (len(result.labels), 1))
+    told = with_probabilities(result, np.tile(shares, (len(result.labels), 1)), seed=seed)
+    return replace(told, model=Majority.name, params={}, predict_s=0.0, size_bytes=0)
+
+
+def with_probabilities(result: Evaluation, probabilities: NDArray[np.float64], *, seed: int = 0) -> Evaluation:
+    """The evaluation, had it had these probabilities, `(tested, classes)`."""
     intervals = bootstrap(result.labels, probabilities[None], groups=result.groups, seed=seed)
     return replace(
         result,
-        model=Majority.name,
-        params={},
         probabilities=probabilities,
         scores=score(result.labels, probabilities[None], classes=result.classes),
         intervals=intervals.headline,
         class_intervals=intervals.per_class,
-        predict_s=0.0,
-        size_bytes=0,
     )
 
 

@@ -49,6 +49,9 @@ class ModelClassifier(Classifier):
     def load_model(self, directory: Path) -> Any:
         """The model that `save_model` wrote. LearnError for anything else."""
 
+    def check_model(self, model: Any, *, n_classes: int) -> None:
+        """That a loaded model is one of `n_classes` classes of its own. LearnError otherwise: compiled code may not look."""
+
     def fit(self, features: Features, valid_frames: ValidFrames, labels: Labels, *, n_classes: int, groups: Groups | None = None) -> Self:
         present, codes = np.unique(labels, return_inverse=True)
         if len(present) < 2:
@@ -81,7 +84,9 @@ class ModelClassifier(Classifier):
             classifier = cls.from_params(header["params"], seed=header["seed"])
         except FastspecError as error:
             raise LearnError(f"the saved model is not one of this version of {cls.name}: {error}") from None
-        classifier._fitted = _Fitted(classifier.load_model(directory), header["present"], header["n_classes"])
+        model = classifier.load_model(directory)
+        classifier.check_model(model, n_classes=len(header["present"]))
+        classifier._fitted = _Fitted(model, header["present"], header["n_classes"])
         return classifier
 
     def _fitted_state(self) -> _Fitted:

@@ -1,10 +1,13 @@
 """From features of fixed shape to one row of columns a clip, for models that know neither time nor frequency."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastspec.learn.stored import StoredFeatures
 
 Pooling = Literal["stats", "flatten"]
 
@@ -44,7 +47,7 @@ def pool_features(features: NDArray[np.float32], valid_frames: NDArray[np.int32]
     return pooled
 
 
-def clip_blocks(features: NDArray[np.float32]) -> Iterator[slice]:
+def clip_blocks(features: "NDArray[np.float32] | StoredFeatures") -> Iterator[slice]:
     """Slices that walk through the clips, each of about 64 MiB of features."""
     clips, frames, bands = features.shape
     size = max(1, _BLOCK_BYTES // (4 * frames * bands))

@@ -1,12 +1,13 @@
-"""Probabilities for recordings: a bundle and a manifest in, one row a clip out, with bounded memory."""
+"""Answers for recordings: a bundle and a manifest in, one row a clip or a recording out, with bounded memory."""
 
 import csv
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
@@ -14,21 +15,28 @@ from numpy.typing import NDArray
 
 from fastspec.errors import LearnError, choices
 from fastspec.learn.bundle import Bundle, check_absent
+from fastspec.learn.pooling import clip_blocks
+from fastspec.learn.recordings import By, check_by, mean_of_recordings
+from fastspec.learn.stored import StoredFeatures
 
 if TYPE_CHECKING:
     from fastspec.corpus import Manifest
+    from fastspec.pipeline import FeatureBatch
+    from fastspec.store import FeatureStore
 
 
 class Prediction(NamedTuple):
-    """What a model says about one clip.
+    """What a model says about one clip, or one recording.
 
     Attributes:
         path: of the recording.
         start_s: where the clip begins, in seconds.
         label: the true class, where the manifest has one.
-        predicted: the likeliest class; None unless the status is "ok".
+        predicted: the answer; None unless the status is "ok".
         probabilities: `(classes,)` float64; None unless the status is "ok".
-        status: of the clip, as in a store's ledger.
+        status: of the clip, as in a store's ledger; a recording is "ok" when one of its clips is.
+        duration_s: how long the clip is at most, where the manifest says.
+        channel: that the clip is, where channels are clips of their own.
     """
 
     path: str
@@ -37,45 +45,138 @@ class Prediction(NamedTuple):
     predicted: str | None
     probabilities: NDArray[np.float64] | None
     status: str
+    duration_s: float | None = None
+    channel: int | None = None
 
 
-def predict(bundle: Bundle, manifest: "Manifest", *, workers: int = 2) -> Iterator[Prediction]:
-    """Predictions for the clips of a manifest, in its order. A clip that failed has its status and no probabilities.
+class _Heard(NamedTuple):
+    """A clip's row of the ledger, and the model's own probabilities of it."""
 
-    Silent clips count among those: models are trained on clips of status "ok", and would only guess.
+    row: dict[str, Any]
+    probabilities: NDArray[np.float64] | None
+
+
+def predict(bundle: Bundle, manifest: "Manifest", *, workers: int = 2, by: By | None = None) -> Iterator[Prediction]:
+    """Predictions for the clips of a manifest, or its recordings, in its order. What failed has its status and no probabilities.
+
+    Silent clips count among those: models are trained on clips of status "ok", and would only guess. Memory does not grow with the
+    corpus, nor with a recording but for its probabilities.
+
+    Args:
+        bundle: the model.
+        manifest: what to hear.
+        workers: threads that decode and compute features; the model is asked by one at a time.
+        by: None takes what the model's decisions were made for; without any, recordings that the recipe cuts into several clips, unless
+            the manifest itself names several stretches of one.
+
+    Raises:
+        LearnError: `by` is not what the model's decisions were made for.
     """
-    from fastspec.pipeline import stream_features
+    from fastspec.pipeline import map_features
 
-    for batch in stream_features(manifest, bundle.recipe, workers=workers):
-        usable = np.array([row["status"] == "ok" for row in batch.rows], bool)
-        rows = iter(bundle.model.predict_proba(batch.features[usable], batch.valid_frames[usable]))
-        for clip, ok in zip(batch.rows, usable, strict=True):
-            probabilities = next(rows) if ok else None
-            predicted = None if probabilities is None else bundle.classes[int(probabilities.argmax())]
-            yield Prediction(clip["path"], clip["start_s"], clip["label"], predicted, probabilities, clip["status"])
+    unit = _unit(bundle, check_by(by), whole=not manifest.table["path"].is_duplicated().any())
+    turn = Lock()
+
+    def hear(batch: "FeatureBatch") -> list[_Heard]:
+        with turn:  # a stranger's model may not be safe in several threads
+            return _hear(bundle, batch.rows, batch.features, batch.valid_frames)
+
+    batches = map_features(manifest, bundle.recipe, hear, workers=workers)
+    return _answer(bundle, chain.from_iterable(batches), unit)
+
+
+def predict_store(bundle: Bundle, store: "FeatureStore", *, by: By | None = None) -> Iterator[Prediction]:
+    """Predictions for what a store holds, likewise; nothing is decoded.
+
+    Raises:
+        LearnError: the store was made by another recipe, or `by` is not what the model's decisions were made for.
+    """
+    bundle.check_store(store)
+    unit = _unit(bundle, check_by(by), whole=True)
+
+    def batches() -> Iterator[list[_Heard]]:
+        for block in clip_blocks(StoredFeatures(store.features)):
+            rows = [{**row, "duration_s": None} for row in store.ledger[block].iter_rows(named=True)]
+            yield _hear(bundle, rows, np.asarray(store.features[block], np.float32), store.valid_frames[block])
+
+    return _answer(bundle, chain.from_iterable(batches()), unit)
+
+
+def _unit(bundle: Bundle, by: By | None, *, whole: bool) -> By:
+    """What is answered for; `whole`: no clip but those that the recipe cuts."""
+    if by is not None:
+        bundle.check_unit(by)
+        return by
+    cuts = bundle.recipe.clip.hop_s is not None or bundle.recipe.clip.channel == "each"
+    return bundle.fixed_unit or ("recording" if cuts and whole else "clip")
+
+
+def _hear(bundle: Bundle, rows: Sequence[dict[str, Any]], features: NDArray[np.floating], valid_frames: NDArray[np.int32]) -> list[_Heard]:
+    usable = np.array([row["status"] == "ok" for row in rows], bool)
+    told = iter(bundle.model.predict_proba(features[usable].astype(np.float32, copy=False), valid_frames[usable]))
+    return [_Heard(row, next(told) if ok else None) for row, ok in zip(rows, usable, strict=True)]
+
+
+def _answer(bundle: Bundle, heard: Iterable[_Heard], unit: By) -> Iterator[Prediction]:
+    """One prediction a clip, or one for all neighbouring clips of one recording."""
+    if unit == "clip":
+        for clip in heard:
+            yield _decide(bundle, [clip])._replace(duration_s=clip.row["duration_s"], channel=clip.row["channel"])
+    else:
+        for _, clips in groupby(heard, key=lambda clip: clip.row["path"]):
+            yield _decide(bundle, list(clips))
+
+
+def _decide(bundle: Bundle, clips: Sequence[_Heard]) -> Prediction:
+    first, labels = clips[0].row, {clip.row["label"] for clip in clips}
+    label = first["label"] if len(labels) == 1 else None
+    told = [clip.probabilities for clip in clips if clip.probabilities is not None]
+    if not told:
+        return Prediction(first["path"], first["start_s"], label, None, None, first["status"])
+    calibrated = bundle.decisions.calibrate(mean_of_recordings(np.array(told), np.zeros(len(told), np.int64)))
+    (answer,) = bundle.decisions.answer(calibrated, bundle.classes)
+    return Prediction(first["path"], first["start_s"], label, answer, calibrated[0], "ok")
+
+
+def telling_columns(bundle: Bundle, manifest: "Manifest") -> list[str]:
+    """Which of duration_s and channel a manifest's clips need to be told apart, where recordings have several that begin together."""
+    doubled = manifest.table.select("path", "start_s").is_duplicated().any()
+    return ["duration_s"] * bool(doubled) + ["channel"] * (bundle.recipe.clip.channel == "each")
+
+
+def count_answers(predictions: Iterable[Prediction], counts: Counter[tuple[str, str]]) -> Iterator[Prediction]:
+    """The predictions, while the actual and the predicted class of those that have both are counted."""
+    for prediction in predictions:
+        if prediction.label is not None and prediction.predicted is not None:
+            counts[prediction.label, prediction.predicted] += 1
+        yield prediction
 
 
 def write_predictions(
-    predictions: Iterable[Prediction], output: str | os.PathLike[str], *, classes: Sequence[str], labelled: bool
+    predictions: Iterable[Prediction], output: str | os.PathLike[str], *, classes: Sequence[str], labelled: bool, also: Sequence[str] = ()
 ) -> dict[str, int]:
     """Write predictions to a new .csv, .jsonl or .parquet file, complete or not at all, and return how many have each status.
 
-    The columns are path, start_s, label (if `labelled`), predicted, p_<class> for each class, status.
+    The columns are path, start_s, label (if `labelled`), predicted, p_<class> for each class, status, and those of `also`.
 
     Args:
         predictions: may be an iterator; they are written as they come.
         output: its extension says which format.
         classes: names, in the order of the probabilities.
         labelled: whether the manifest has labels (`bool(manifest.classes)`).
+        also: "duration_s", "channel".
 
     Raises:
         LearnError: another extension, a file that exists, or one that cannot be written; the first two before anything is predicted.
     """
     path = check_output(output)
-    columns = _columns(classes, labelled)
+    columns = _columns(classes, labelled) | dict.fromkeys(also, float)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     statuses: Counter[str] = Counter()
-    rows = (_values(prediction, len(classes), labelled) for prediction in _counted(predictions, statuses))
+    rows = (
+        [*_values(prediction, len(classes), labelled), *(getattr(prediction, name) for name in also)]
+        for prediction in _counted(predictions, statuses)
+    )
     try:
         with partial.open("x", encoding="utf-8", newline="") as file:
             _WRITERS[path.suffix](rows, columns, file)

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import soundfile
@@ -30,6 +30,7 @@ from fastspec.store.reading import is_finished, is_store, is_updating
 STREAM_CLIPS = 128
 
 OnError = Literal["skip", "fail"]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,19 @@ def _open_writer(output: Path, plan: Plan, *, resume: bool) -> StoreWriter:
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
-    """Features of every clip of a manifest, in its order, a batch at a time; memory does not grow with its recordings.
+    """Features of every clip of a manifest, in its order, a batch at a time; those of a few recordings are held in memory.
+
+    Raises:
+        SpecError: the recipe has no clip length, or cannot be computed.
+    """
+    return map_features(manifest, recipe, lambda batch: batch, workers=workers)
+
+
+def map_features(manifest: Manifest, recipe: Recipe, function: Callable[[FeatureBatch], Result], *, workers: int = 2) -> Iterator[Result]:
+    """`function` of the features of every clip of a manifest, in its order, a batch at a time.
+
+    It is called in the workers, where a recording is decoded once however long it is: what it returns is kept until its turn comes, and
+    the features are not.
 
     Raises:
         SpecError: the recipe has no clip length, or cannot be computed.
@@ -139,13 +152,34 @@ def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> 
     front, step = FrontEnd(recipe), min(STREAM_CLIPS, 4 * group_clips(recipe))
     clips = cut_clips(manifest, recipe, workers=workers)
     tally = Tally("features", len(clips))
+    runs = _whole_recordings(clips, step)
 
-    def work(start: int) -> FeatureBatch:
-        rows = clips.rows(start, start + step)
+    def work(run: int) -> list[Result]:
+        start, stop = runs[run]
+        rows = clips.rows(start, stop)
         loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
-        return compute_rows(rows, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add)
+        results = []
+        for first in range(0, len(rows), step):
+            some = rows[first : first + step]
+            batch = compute_rows(some, start + first, clips=loaded, recipe=recipe, front=front, on_group=tally.add)
+            told = [{**info, "duration_s": row.duration_s} for info, row in zip(batch.rows, some, strict=True)]
+            results.append(function(batch._replace(rows=told)))
+        return results
 
-    yield from compute_each(work, range(0, len(clips), step), workers=workers, tally=tally, window=2)
+    for results in compute_each(work, range(len(runs)), workers=workers, tally=tally, window=2):
+        yield from results
+
+
+def _whole_recordings(clips: Manifest, least: int) -> list[tuple[int, int]]:
+    """Stretches `(start, stop)` of a manifest that end where a recording does, as soon as they have `least` clips."""
+    paths = clips.table["path"]
+    ends = np.flatnonzero((paths != paths.shift(-1)).fill_null(True).to_numpy()) + 1
+    stretches, start = [], 0
+    for end in ends.tolist():
+        if end - start >= least or end == len(clips):
+            stretches.append((start, end))
+            start = end
+    return stretches
 
 
 def plan_run(

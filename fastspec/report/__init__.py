@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastspec.report.corpus_text import scan_text as scan_text
     from fastspec.report.picture import check_picture as check_picture
     from fastspec.report.picture import save_picture as save_picture
+    from fastspec.report.reliability import plot_reliability as plot_reliability
     from fastspec.report.spectrogram import plot_spectrogram as plot_spectrogram
     from fastspec.report.tables import confusion_table as confusion_table
     from fastspec.report.tables import failures_table as failures_table
@@ -35,6 +36,7 @@ _HOMES = {
     "plot_confusion": "confusion",
     "plot_durations": "corpus_pictures",
     "plot_leaderboard": "board",
+    "plot_reliability": "reliability",
     "plot_spectrogram": "spectrogram",
     "save_picture": "picture",
     "scan_text": "corpus_text",
@@ -42,8 +44,8 @@ _HOMES = {
 }
 
 __all__ = ["ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["parity_table", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_spectrogram"]
-__all__ += ["save_picture", "scan_text", "scores_table"]
+__all__ += ["parity_table", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_reliability"]
+__all__ += ["plot_spectrogram", "save_picture", "scan_text", "scores_table"]
 
 
 class ReportError(FastspecError):

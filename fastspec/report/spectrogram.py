@@ -26,7 +26,9 @@ _LINE_HEIGHT_IN = 1.0
 _DECIBELS = {"none": 0.0, "ln": 10 / np.log(10), "log10": 10.0, "db": 1.0}
 
 
-def plot_spectrogram(samples: Float32, sample_rate: float, features: Float32, recipe: Recipe, *, title: str) -> Figure:
+def plot_spectrogram(
+    samples: Float32, sample_rate: float, features: Float32, recipe: Recipe, *, title: str, importance: Float32 | None = None
+) -> Figure:
     """Waveform above log spectrogram: time in seconds, frequency at its true place on the recipe's axis, level in dB of power.
 
     Mel bands and spectra on any of a recipe's scales are shown in dB, at most 80 dB below the clip's maximum; frames that are NaN are
@@ -38,9 +40,10 @@ def plot_spectrogram(samples: Float32, sample_rate: float, features: Float32, re
         features: `(frames, bands)` float32, as the recipe's front end makes them.
         recipe: what made them.
         title: above the picture.
+        importance: `(frames, bands)` float32, what each place does to the log-odds of a class; drawn below, red for, blue against.
 
     Raises:
-        ReportError: no samples or frames, or features whose bands are not the recipe's.
+        ReportError: no samples or frames, or features whose bands are not the recipe's, or importance of another shape.
 
     >>> from fastspec.presets import preset
     >>> rng = np.random.default_rng(0)
@@ -49,13 +52,19 @@ def plot_spectrogram(samples: Float32, sample_rate: float, features: Float32, re
     """
     _check(samples, features, recipe.spec)
     spec = recipe.spec
+    if importance is not None and importance.shape != features.shape:
+        raise ReportError(f"features are {features.shape} and their importance {importance.shape}; give one value for each")
     heights = [_HEIGHT_IN if spec.block_size(block) > 1 else _LINE_HEIGHT_IN for block in spec.features]
+    heights += [_HEIGHT_IN] * (importance is not None)
     figure = new_figure(7.0, 1.0 + sum(heights))
     above, *panels = figure.subplots(1 + len(heights), 1, sharex=True, height_ratios=[1.0, *heights])
     above.set_title(title, fontsize=10, parse_math=False)
     _draw_waveform(above, np.asarray(samples, np.float64), sample_rate)
-    end_s = _draw_blocks(figure, panels, features, spec)
-    above.set_xlim(0.0, max(len(samples) / sample_rate, end_s))
+    span_s = _draw_blocks(figure, panels[: len(spec.features)], features, spec)
+    if importance is not None:
+        _draw_importance(figure, panels[-1], span_s, importance, spec)
+    panels[-1].set_xlabel("time (s)", fontsize=9)
+    above.set_xlim(0.0, max(len(samples) / sample_rate, span_s[1]))
     for axes in (above, *panels):
         soften(axes)
     return figure
@@ -83,8 +92,8 @@ def _draw_waveform(axes: Axes, samples: Float64, sample_rate: float) -> None:
     axes.set_ylabel("amplitude", fontsize=9)
 
 
-def _draw_blocks(figure: Figure, panels: Sequence[Axes], features: Float32, spec: FeatureSpec) -> float:
-    """Draw each block where its frames lie in time; returns the right edge of the pictures in seconds."""
+def _draw_blocks(figure: Figure, panels: Sequence[Axes], features: Float32, spec: FeatureSpec) -> tuple[float, float]:
+    """Draw each block where its frames lie in time; returns the left and the right edge of the pictures in seconds."""
     hop_s = spec.hop_length / spec.sample_rate
     first_s = (spec.first_sample + spec.window_length / 2) / spec.sample_rate
     times = np.asarray(first_s + hop_s * np.arange(len(features)), np.float64)
@@ -95,8 +104,7 @@ def _draw_blocks(figure: Figure, panels: Sequence[Axes], features: Float32, spec
             _draw_line(axes, times, values[:, 0], alone)
         else:
             _draw_image(figure, axes, (times[0] - hop_s / 2, times[-1] + hop_s / 2), values, alone)
-    panels[-1].set_xlabel("time (s)", fontsize=9)
-    return float(times[-1] + hop_s / 2)
+    return float(times[0] - hop_s / 2), float(times[-1] + hop_s / 2)
 
 
 def _draw_line(axes: Axes, times: Float64, values: Float32, spec: FeatureSpec) -> None:
@@ -131,6 +139,22 @@ def _draw_image(figure: Figure, axes: Axes, span_s: tuple[float, float], values:
     axes.set_ylabel(axis, fontsize=9)
     bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=22)
     bar.set_label("standard deviations" if spec.normalize == "per_band" else scale, fontsize=9)
+    soften(bar.ax)
+
+
+def _draw_importance(figure: Figure, axes: Axes, span_s: tuple[float, float], importance: Float32, spec: FeatureSpec) -> None:
+    """All bands over time, white where they make no difference."""
+    most = float(np.abs(importance).max(initial=0.0)) or 1.0
+    extent = (*span_s, -0.5, spec.n_bands - 0.5)
+    image = axes.imshow(
+        importance.T, origin="lower", aspect="auto", interpolation="nearest", cmap="RdBu_r", vmin=-most, vmax=most, extent=extent
+    )
+    axes.set_ylabel("band", fontsize=9)
+    if len(spec.features) == 1 and not spec.deltas:
+        axes.set_yticks(*band_ticks(spec))
+        axes.set_ylabel(label_of(spec)[0], fontsize=9)
+    bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=22)
+    bar.set_label("speaks for it (log-odds)", fontsize=9)
     soften(bar.ax)
 
 

@@ -125,3 +125,7 @@ class LightGBM(ColumnClassifier):
             return lightgbm.Booster(model_str=(directory / _FILE).read_text(encoding="utf-8"))
         except (lightgbm.basic.LightGBMError, OSError, ValueError) as error:
             raise LearnError(f"{_FILE} is not a readable LightGBM model: {str(error).splitlines()[0]}; train it again") from error
+
+    def check_model(self, model: Any, *, n_classes: int) -> None:
+        if model.num_model_per_iteration() != (1 if n_classes == 2 else n_classes):
+            raise LearnError(f"{_FILE} is not a model of {n_classes} classes; nothing was loaded")

@@ -19,8 +19,7 @@ class PooledClips(lightgbm.Sequence):  # type: ignore[misc]
         self._features = features
         self._valid_frames = valid_frames
         self._pool: Pooling = pool
-        blocks = clip_blocks(features)  # type: ignore[arg-type]
-        self.batch_size = next(blocks).stop
+        self.batch_size = next(clip_blocks(features)).stop
         self._first = -1
         self._block = np.empty((0, 0), np.float32)
 

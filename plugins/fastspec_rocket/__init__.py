@@ -72,6 +72,10 @@ class Rocket(ModelClassifier):
             raise LearnError(f"{_FILE} of the saved model contradicts itself; nothing was loaded")
         return transform, head
 
+    def check_model(self, model: "tuple[Transform, Head]", *, n_classes: int) -> None:
+        if model[1].intercept.shape != (n_classes,):
+            raise LearnError(f"{_FILE} is not a model of {n_classes} classes; nothing was loaded")
+
 
 def _columns(transform: "Transform", features: Features, valid_frames: ValidFrames) -> Any:
     """`(clips, columns)` float32: what the kernels see, then the statistics of each band."""
