@@ -367,7 +367,7 @@ def test_prediction_of_failed_clips_only__exits_1_and_keeps_the_file(store, tmp_
     (tmp_path / "bad.wav").write_bytes(b"not audio")
     result = fastspec("predict", tmp_path / "m", tmp_path / "bad.wav", "-o", tmp_path / "p.csv")
     answers(result, 1, "no clip could be predicted", "p.csv")
-    assert "1 clip (1 unreadable)" in result.stdout
+    assert "1 row (1 unreadable)" in result.stdout
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 2
 
 
