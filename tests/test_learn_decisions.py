@@ -53,7 +53,6 @@ def test_isotonic__makes_each_probability_as_often_true_as_it_says() -> None:
 def test_calibrated_held_out_probabilities__owe_nothing_to_their_own_group() -> None:
     told, labels, groups = boastful(200)
     _, first = decide(Aims(calibrate="isotonic"), told, labels, groups=groups, classes=CLASSES, seed=0)
-    assert len({tuple(row) for row in first[told[:, 0].argsort()][:3].round(12)}) >= 1
     again = decide(Aims(calibrate="isotonic"), told, labels, groups=groups, classes=CLASSES, seed=0).calibrated
     np.testing.assert_array_equal(first, again)
     whole = decide(Aims(calibrate="isotonic"), told, labels, groups=groups, classes=CLASSES, seed=0).decisions.calibrate(told)

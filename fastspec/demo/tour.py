@@ -225,8 +225,9 @@ def _evaluate_all(dataset: Dataset, *, title: str, show: Show) -> list[Evaluatio
     """The compared classifiers and the baselines, on the same folds."""
     fewest = min(len(set(dataset.groups[dataset.labels == label])) for label in range(len(dataset.classes)))
     folds = max(2, min(FOLDS, fewest))
-    with _timed(f"scored the classifiers by {folds} folds", show):
-        evaluations = [evaluate(dataset, name, folds=folds) for name in (*_compared(), *BASELINES)]
+    names = _compared()
+    with _timed(f"scored {', '.join(names)} and two baselines by {folds} folds", show):
+        evaluations = [evaluate(dataset, name, folds=folds) for name in (*names, *BASELINES)]
     _show_board(evaluations, title, show)
     return evaluations
 
