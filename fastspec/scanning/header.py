@@ -77,7 +77,7 @@ def measure_header(clips: pl.DataFrame, *, seed: int = 0) -> HeaderTest | None:
     found: dict[str, float] = {}
     for name, columns in (("encoding", ENCODING), ("header", ENCODING + LENGTH)):
         probabilities = _predict(_as_numbers(rows, columns), labels, folds, seed=seed)
-        low, high = bootstrap(labels, probabilities[None], groups=groups, seed=seed)["accuracy"]
+        low, high = bootstrap(labels, probabilities[None], groups=groups, seed=seed).headline["accuracy"]
         accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
         found |= {name: accuracy, f"{name}_low": low, f"{name}_high": high}
     majority = float(np.bincount(labels).max() / len(labels))
