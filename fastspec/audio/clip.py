@@ -13,6 +13,7 @@ from fastspec.audio.decode import AudioError, Recording, why_empty
 from fastspec.audio.hashing import AudioHash
 from fastspec.audio.levels import Levels
 from fastspec.audio.resample import change_rate
+from fastspec.timing import stage
 
 
 class Span(NamedTuple):
@@ -113,7 +114,8 @@ def load_clips(
     """
     policy = Policy(sample_rate, channel, resample, n_samples, shortest_s)
     try:
-        recording = Recording(source, on_block=on_block)
+        with stage("open"):
+            recording = Recording(source, on_block=on_block)
     except AudioError as error:
         for _ in spans:
             yield failed_clip(error.status, error.reason)
@@ -151,7 +153,8 @@ def _load_clip(recording: Recording, span: Span, policy: Policy) -> LoadedClip:
     start = round(span.start_s * recording.sample_rate)
     stop = start + round(span.duration_s * recording.sample_rate)
     try:
-        source = recording.read(start, stop)
+        with stage("decode"):
+            source = recording.read(start, stop)
     except AudioError as error:
         return LoadedClip(np.empty(0, np.float32), ClipInfo(error.status, error.reason, *_origin(recording, stop)))
     if not len(source):
@@ -175,7 +178,8 @@ def make_clip(source: NDArray[np.float32], span: Span, origin: Origin, policy: P
         status, reason = _judge(mono, levels, origin.sample_rate, policy, mixed=source.shape[1] > 1)
     samples = np.empty(0, np.float32)
     if status in ("ok", "silent"):
-        samples = change_rate(mono, origin.sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
+        with stage("resample"):
+            samples = change_rate(mono, origin.sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
         samples = samples[: policy.n_samples]
         if not len(samples):
             status, reason = "empty", f"the clip is shorter than one sample at {policy.sample_rate} Hz"

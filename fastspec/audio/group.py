@@ -14,6 +14,7 @@ from fastspec.audio.clip import LoadedClip, Origin, Policy, Span, failed_clip, l
 from fastspec.audio.decode import BLOCK_FRAMES, MAX_SAMPLE_RATE, AudioError
 from fastspec.audio.levels import CLIPPED_FROM, Levels
 from fastspec.kernels import decode
+from fastspec.timing import stage
 
 GROUP_RECORDINGS = 32
 # Of the files of a group, and of their samples: what is longer is decoded alone, where memory for it grows by blocks.
@@ -75,7 +76,8 @@ class _Group:
         if not self._possible or len(spans) != 1 or spans[0].start_s != 0 or isinstance(source, AudioError):
             return False
         room = self._data[self._starts[-1] :]
-        size = _copy(source, room) if isinstance(source, bytes) else _read_file(source, room)
+        with stage("open"):
+            size = _copy(source, room) if isinstance(source, bytes) else _read_file(source, room)
         if size is None:
             return False
         self._requests.append(request)
@@ -92,7 +94,8 @@ class _Group:
         while first < len(requests):
             # A new one each time: the clips are views of it.
             arena = np.empty(GROUP_BYTES // 4, np.float32)
-            following = decode.decode_clips(self._data, starts, durations_s, first, _LIMITS, decode.make_workplace(), arena, found)
+            with stage("decode"):
+                following = decode.decode_clips(self._data, starts, durations_s, first, _LIMITS, decode.make_workplace(), arena, found)
             if self._on_block:
                 self._on_block()
             for request, row in zip(requests[first:following], found[first:following].tolist(), strict=True):

@@ -13,6 +13,7 @@ from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, LoadedClip, Poli
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.frontend import FrontEnd
 from fastspec.spec import Dtype, FeatureSpec, Recipe
+from fastspec.timing import stage
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
@@ -77,7 +78,8 @@ def compute_rows(
     while group := list(islice(clips, min(together, len(rows) - len(infos)))):
         start, stop = len(infos), len(infos) + len(group)
         computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *features.shape[1:]), np.float32)
-        infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+        with stage("features"):
+            infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
@@ -103,10 +105,13 @@ def load_rows(
 def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: float) -> Iterator[Request]:
     for path, group in groupby(rows, key=lambda row: row.path):
         spans = [Span(row.start_s, min(longest_s, row.duration_s or longest_s), row.channel) for row in group]
+        source: Path | bytes | AudioError
         try:
-            yield Request(recordings.open(path), spans)
+            with stage("open"):
+                source = recordings.open(path)
         except RecordingError as error:
-            yield Request(AudioError(error.code, error.reason), spans)
+            source = AudioError(error.code, error.reason)
+        yield Request(source, spans)
 
 
 def _compute_group(

@@ -21,6 +21,7 @@ from fastspec.store import FeatureStore, Layout, StoreWriter, open_store, read_m
 from fastspec.store.files import remove_tree
 from fastspec.store.reading import is_finished, is_store
 from fastspec.store.writing import sweep_finished
+from fastspec.timing import Stopwatch, stage
 
 STREAM_CLIPS = 128
 
@@ -50,6 +51,7 @@ def featurize(
     dtype: Dtype = "float32",
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> FeatureStore:
     """Compute the features of every clip of a manifest into a store.
 
@@ -67,6 +69,7 @@ def featurize(
         dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
+        stopwatch: measures where the workers' time goes.
 
     Raises:
         StoreError: the output exists, or cannot be resumed.
@@ -90,9 +93,11 @@ def featurize(
     else:
         writer = StoreWriter.create(output, layout, manifest=clips.table)
     tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-    work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally)
-    for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
-        pass
+    stopwatch = stopwatch or Stopwatch()
+    work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch)
+    with stopwatch.run(workers=max(1, workers)):
+        for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
+            pass
     return writer.finish()
 
 
@@ -174,8 +179,13 @@ def check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
     raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give --resume to go on, or --overwrite")
 
 
-def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally) -> None:
+def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, stopwatch: Stopwatch) -> None:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
+    with stopwatch.worker():
+        _compute_partition(partition, writer, clips, front, tally)
+
+
+def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally) -> None:
     recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
     rows = clips.rows(chunks[0][0], chunks[-1][1])
     loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
@@ -183,10 +193,12 @@ def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, fr
     for start, stop in chunks:
         of_chunk = rows[start - chunks[0][0] : stop - chunks[0][0]]
         batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=writer.layout.dtype)
-        hashes.append(writer.write_chunk(start, batch.features))
+        with stage("write"):
+            hashes.append(writer.write_chunk(start, batch.features))
         ledger += batch.rows
         valid.append(batch.valid_frames)
-    writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid))
+    with stage("write"):
+        writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid))
 
 
 def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
