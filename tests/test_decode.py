@@ -177,6 +177,17 @@ def test_recording_too_long_for_a_group__is_decoded_alone(monkeypatch):
     assert_equal(clips, [alone(source, Span(0.0, 9.0)) for source in sources])
 
 
+def test_recordings_that_no_group_has_room_for__are_decoded_once_only(monkeypatch):
+    monkeypatch.setattr(group, "GROUP_BYTES", 1 << 19)
+    calls: list[int] = []
+    sources = [encode("FLAC", "PCM_16", frames=60_000)] * 3 + [encode("OGG", "VORBIS", frames=200_000)]
+    policy = POLICY._replace(n_samples=20 * RATE)
+    clips = list(load_recordings([Request(s, [Span(0.0, 20.0)]) for s in sources], policy, on_block=lambda: calls.append(1)))
+    assert [clip.info.decoded_frames for clip in clips] == [60_000] * 3 + [200_000]
+    # A call for each FLAC, one that finds that the last has no room, and the four blocks of that.
+    assert len(calls) == 3 + 1 + 4
+
+
 @pytest.mark.usefixtures("decoded_together_only")
 def test_header_that_claims_too_many_frames__costs_no_memory():
     data = bytearray(encode("FLAC", "PCM_16", frames=20_000))

@@ -200,8 +200,6 @@ def _read_floats(file, arena, at, row, stop, size):
 def _read_words(file, arena, at, row, stop, words):
     """As `_read_floats`, of 16-bit samples that lie in the file as they are: scaled here, in a tenth of libsndfile's time."""
     wanted, total, count = stop * row[CHANNELS], np.int64(0), np.int64(1)
-    if at + wanted > len(arena):
-        return NO_ROOM
     while total < wanted and count > 0:
         count = max(np.int64(0), _sf_read_short(file, words.ctypes.data, min(np.int64(len(words)), wanted - total)))
         if _sf_error(file) != 0:
@@ -221,6 +219,9 @@ def _read_clip(file, form, duration_s, block_frames, arena, at, row, words):
     plain = _is_plain(form)
     if plain:
         size = stop = min(stop, row[HEADER_FRAMES])
+    # By the header's word first, so that little is decoded in vain; the last read, of nothing, wants a block too.
+    if at + (min(stop, row[HEADER_FRAMES]) + (0 if plain else size)) * row[CHANNELS] > len(arena):
+        return NO_ROOM
     if plain and form & 0xFFFF == _PCM_16:
         outcome = _read_words(file, arena, at, row, stop, words)
     else:
