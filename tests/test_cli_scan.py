@@ -89,7 +89,7 @@ def test_scan_flags__reach_the_function(sounds):
 def reads_a_recording(pid):
     files = Path(f"/proc/{pid}/fd")
     try:
-        return any(os.readlink(file).endswith(".flac") for file in files.iterdir())
+        return any(file.readlink().suffix == ".flac" for file in files.iterdir())
     except OSError:  # closed meanwhile
         return False
 
