@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | corpus | memory | scan | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | corpus | memory | rows | scan | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import corpus, golden, kernel, memory, picture, readme, scan, stages
+from bench import corpus, golden, kernel, memory, picture, readme, rows, scan, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -53,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes", type=_at_least(float, 0.1), nargs="+", default=[10.0, 60.0], help="lengths of the recording (%(default)s)"
     )
     command.set_defaults(run=_memory)
+    purpose = "how soon a run starts and its peak memory, by its number of rows"
+    command = commands.add_parser("rows", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument(
+        "--rows", type=_at_least(int, 1), nargs="+", default=[10_000, 1_000_000], help="numbers of clips of 0.1 s (%(default)s)"
+    )
+    command.set_defaults(run=_rows)
     purpose = "a scan of 7,873 real recordings beside merely decoding them with as many workers; fetches 161 MB"
     command = commands.add_parser("scan", help=purpose, description=purpose)
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -116,6 +123,11 @@ def _corpus(options: argparse.Namespace) -> str:
 def _memory(options: argparse.Namespace) -> str:
     rows = memory.run_memory(minutes=options.minutes)
     return as_json("bench memory", machine(), rows) if options.json else as_text(machine(), memory.COLUMNS, rows)
+
+
+def _rows(options: argparse.Namespace) -> str:
+    found = rows.run_rows(rows=options.rows)
+    return as_json("bench rows", machine(), found) if options.json else as_text(machine(), rows.COLUMNS, found)
 
 
 def _scan(options: argparse.Namespace) -> str:

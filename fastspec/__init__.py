@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastspec.frontend import FrontEnd as FrontEnd
     from fastspec.frontend import features as features
     from fastspec.learn import FeatureTransformer as FeatureTransformer
+    from fastspec.pipeline import feature_array as feature_array
     from fastspec.pipeline import featurize as featurize
     from fastspec.presets import preset as preset
     from fastspec.scanning import ScanReport as ScanReport
@@ -33,6 +34,7 @@ _HOMES = {
     "FrontEnd": "fastspec.frontend",
     "Manifest": "fastspec.corpus",
     "Recipe": "fastspec.spec",
+    "feature_array": "fastspec.pipeline",
     "ScanReport": "fastspec.scanning",
     "features": "fastspec.frontend",
     "featurize": "fastspec.pipeline",
@@ -54,7 +56,7 @@ __all__ = [
     "Recipe",
     "ScanReport",
 ]
-__all__ += ["__version__", "features", "featurize", "learn", "open", "preset", "read_corpus", "scan"]
+__all__ += ["__version__", "feature_array", "features", "featurize", "learn", "open", "preset", "read_corpus", "scan"]
 
 try:
     __version__ = version("fastspec")

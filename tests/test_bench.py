@@ -85,6 +85,13 @@ def test_option_out_of_range__is_refused(option, capsys):
     assert f"argument {option.partition('=')[0]}: {option.partition('=')[2]!r} given; give a" in capsys.readouterr().err
 
 
+def test_rows__reports_start_and_peak_of_a_run_over_each_number_of_rows(capsys):
+    assert main(["rows", "--json", "--rows", "100", "1500"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["rows"] for row in rows] == [100, 1500]
+    assert all(0 < row["starts_s"] < row["seconds"] and 0 < row["start_mib"] <= row["peak_mib"] for row in rows)
+
+
 def test_memory__reports_the_peak_of_a_run_over_each_length(capsys):
     assert main(["memory", "--json", "--minutes", "0.1", "0.5"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -87,7 +87,7 @@ def test_importing_fastspec__imports_nothing_heavy():
 
 
 COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["demo"], ["preset", "list"], ["preset", "show"]]
-COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"]]
+COMMANDS += [["plugin", "list"], ["store", "info"], ["store", "ledger"], ["store", "verify"], ["store", "update"], ["store", "export"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -138,7 +138,15 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert options.pop("on_progress") is None
     assert options.pop("stopwatch") is None
     assert len(options.pop("plan").clips) == 41
-    assert options == {"workers": 0, "memory_bytes": 2_000_000_000, "resume": True, "overwrite": False, "dtype": "float16"}
+    assert options == {
+        "workers": 0,
+        "memory_bytes": 2_000_000_000,
+        "resume": True,
+        "overwrite": False,
+        "dtype": "float16",
+        "on_error": "skip",
+        "compression": "none",
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import fastspec
-from fastspec.cli import demonstration, featurizing, learning, listing, scanning, warming
+from fastspec.cli import demonstration, featurizing, learning, listing, scanning, storing, warming
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -44,7 +44,7 @@ app.command("demo")(demonstration.demo)
 app.command("warmup")(warming.warmup)
 app.add_typer(listing.preset_app, name="preset")
 app.add_typer(listing.plugin_app, name="plugin")
-app.add_typer(listing.store_app, name="store")
+app.add_typer(storing.store_app, name="store")
 
 
 def build_command() -> Callable[[], None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
-from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe, parse_share
 from fastspec.cli.progress import progress_bar
 from fastspec.errors import RunFailed, SpecError
 
@@ -53,9 +53,18 @@ def featurize(
     dtype: Annotated[
         Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
     ] = "float32",
+    compression: Annotated[
+        Literal["none", "zstd"], typer.Option("--compression", help="Of the store; zstd is smaller and slower.")
+    ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")] = False,
+    on_error: Annotated[
+        Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
+    ] = "skip",
+    max_failed: Annotated[
+        str | None, typer.Option("--max-failed", metavar="N%", help="Exit code 1 when more clips fail.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compute the features of every clip of a corpus into a store.
@@ -74,20 +83,24 @@ def featurize(
     flags = _clip_settings(clip, window, hop) | ({"channel": channel} if channel else {})
     recipe = parse_recipe(preset, spec, settings or [], **flags)
     memory_bytes = parse_bytes(memory)
+    share = parse_share(max_failed) if max_failed else 1.0
 
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
     from fastspec.timing import Stopwatch
 
     stopwatch = Stopwatch() if profile else None
-    pipeline.check_output(output, resume=resume, overwrite=overwrite)
-    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    if manifest.problems:
-        show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
     start = time.perf_counter()
     try:
+        pipeline.check_output(output, resume=resume, overwrite=overwrite, flags=True)
+        manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+        if manifest.problems:
+            show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
         with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
-            plan = pipeline.plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=report)
+            known = output if resume else None
+            plan = pipeline.plan_run(
+                manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
+            )
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
             if not manifest.classes:
@@ -102,15 +115,18 @@ def featurize(
                 resume=resume,
                 overwrite=overwrite,
                 dtype=dtype,
+                compression=compression,
+                on_error=on_error,
                 plan=plan,
                 on_progress=report,
                 stopwatch=stopwatch,
             )
     except KeyboardInterrupt:
-        kept = f", {output} keeps what is done" if output.exists() else ""
-        show(f"interrupted; go on with the same command and --resume{kept}", stderr=True)
+        kept = f"go on with the same command and --resume, {output} keeps what is done" if output.exists() else "nothing written yet"
+        show(f"interrupted, {kept}", stderr=True)
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
+    pipeline.check_failed(store, max_failed=share)
 
 
 def _clip_settings(clip: float | None, window: float | None, hop: float | None) -> dict[str, Any]:

@@ -1,19 +1,16 @@
-"""`fastspec preset`, `plugin` and `store`: what there is, and what is in it."""
+"""`fastspec preset` and `plugin`: what there is."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastspec.cli.output import Json, format_bytes, format_parts, print_json, show
+from fastspec.cli.output import Json, format_parts, print_json, show
 from fastspec.cli.parsing import Assignments
 from fastspec.errors import RunFailed
 
 preset_app = typer.Typer(help="The named front ends.", no_args_is_help=True)
 plugin_app = typer.Typer(help="The installed classifiers.", no_args_is_help=True)
-store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
-
-Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
 
 
 @preset_app.command("list")
@@ -132,59 +129,3 @@ def check_plugin(
     failed = sum(result.outcome == "failed" for result in results)
     if failed:
         raise RunFailed(f"{name} fails {failed} of {len(results)} checks")
-
-
-@store_app.command("info")
-def show_store(store: Store, json: Json = False) -> None:
-    """What a store holds and what made it.
-
-    Example: fastspec store info sounds.zarr
-    """
-    from fastspec.store import Layout, open_store
-
-    opened = open_store(store)
-    layout, classes = Layout.read(store), sorted({label for label in opened.labels if label is not None})
-    row = {
-        "store": str(store),
-        "shape": list(layout.shape),
-        "dtype": layout.dtype,
-        "parts": {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()},
-        "bytes": layout.total_bytes,
-        "statuses": opened.status_counts(),
-        "classes": classes,
-        "manifest": layout.manifest_digest,
-        "digest": layout.recipe.digest(),
-        "recipe": layout.recipe.to_dict(),
-        "versions": layout.versions,
-    }
-    if json:
-        print_json("store info", [row])
-        return
-    show(f"{opened!r}"[1:-1], f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}")
-    show(format_parts(layout.recipe.spec))
-    show(f"classes: {', '.join(classes) or 'none'}")
-    show(", ".join(f"{name} {version}" for name, version in layout.versions.items()), "", layout.recipe.to_toml().rstrip())
-
-
-@store_app.command("ledger")
-def show_ledger(
-    store: Store,
-    failed: Annotated[bool, typer.Option("--failed", help="Only clips that gave no features.")] = False,
-    json: Json = False,
-) -> None:
-    """What happened to each clip.
-
-    Example: fastspec store ledger sounds.zarr --failed
-    """
-    import polars as pl
-
-    from fastspec.report import ledger_table
-    from fastspec.store import open_store
-
-    ledger = open_store(store).ledger
-    if failed:
-        ledger = ledger.filter(~pl.col("status").is_in(["ok", "silent"]))
-    if json:
-        print_json("store ledger", ledger.iter_rows(named=True))
-    else:
-        show(ledger_table(ledger))

@@ -55,6 +55,19 @@ def parse_bytes(text: str) -> int:
     return round(float(number) * float(1024 if binary else 1000) ** power)
 
 
+def parse_share(text: str) -> float:
+    """A share such as "1%" as a fraction.
+
+    >>> parse_share("1%"), parse_share("0.5 %"), parse_share("0")
+    (0.01, 0.005, 0.0)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    percent = float(match[1]) * (1 if match[2] else 100) if match else 101.0
+    if percent > 100:
+        raise FastspecError(f"the share {text!r} cannot be read; give a percentage such as 1%, or a fraction from 0 to 1")
+    return percent / 100
+
+
 def parse_columns(settings: list[str] | None) -> dict[str, str]:
     """What `--column` says, as `read_corpus` takes it.
 

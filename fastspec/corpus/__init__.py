@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fastspec.corpus.fingerprints import fingerprints
 from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
 from fastspec.corpus.manifest import FOUND, SCHEMA, ClipRow, Manifest, RecordingError
@@ -15,7 +16,7 @@ from fastspec.corpus.samples import Sample, read_samples
 from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["FOUND", "ClipRow", "Manifest", "RecordingError", "RowProblems", "read_corpus", "read_inputs"]
+__all__ = ["FOUND", "ClipRow", "Manifest", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus", "read_inputs"]
 
 
 def read_corpus(

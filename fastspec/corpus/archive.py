@@ -45,6 +45,11 @@ class ArchiveMembers:
             raise RecordingError("unreadable", f"larger than {limit} bytes; unpack the archive to read it")
         return data
 
+    def fingerprint(self, path: str) -> str | None:
+        """Size and checksum of a member."""
+        info = self.zip.NameToInfo.get(path)
+        return f"{info.file_size}-{info.CRC:08x}" if info else None
+
     def _read(self, info: zipfile.ZipInfo, size: int) -> bytes:
         with self._lock:
             member = self.zip.open(info)

@@ -31,6 +31,15 @@ class Files:
             raise RecordingError("unreadable", str(error)) from None
         return _download(file) if isinstance(file, UrlPath) else _regular(file)
 
+    def fingerprint(self, path: str) -> str | None:
+        """Size and time of a file; None for what is not there or lies behind a URL."""
+        try:
+            place = self.place(path)
+            status = None if isinstance(place, UrlPath) else place.stat()
+        except (CorpusError, OSError, ValueError):
+            return None
+        return f"{status.st_size}-{status.st_mtime_ns}" if status else None
+
     def place(self, path: str) -> Place:
         """Where a path leads, whether or not anything is there. CorpusError for a URL that cannot be understood."""
         name = self.names.get(path, path)

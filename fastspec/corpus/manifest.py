@@ -113,6 +113,16 @@ class Manifest:
         """The labels there are, sorted by code points."""
         return sorted(self.table["label"].drop_nulls().unique().to_list())
 
+    @property
+    def address(self) -> str | None:
+        """Where the corpus can be read again, whatever folder one is in; None for samples in memory."""
+        from fastspec.corpus.place import is_url
+        from fastspec.corpus.samples import Samples
+
+        if isinstance(self.recordings, Samples):
+            return None
+        return self.source if is_url(self.source) else str(Path(self.source).absolute())
+
     def rows(self, start: int, stop: int) -> list[ClipRow]:
         """Rows `start` to `stop`, as a slice takes them."""
         return [ClipRow(*row) for row in self.table[start:stop].rows()]

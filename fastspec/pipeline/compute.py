@@ -83,7 +83,7 @@ def compute_rows(
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
-    ledger = [_ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
+    ledger = [ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
     return FeatureBatch(ledger, features, valid_frames)
 
 
@@ -162,7 +162,7 @@ def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEn
             front.batch(clip.samples[None], features[i : i + 1, : spec.n_frames(len(clip.samples))])
 
 
-def _ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:
+def ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:
     """A row of the ledger; a recording without a group is a group by itself."""
     where = {"clip": clip, "path": row.path, "label": row.label, "group": row.group or row.path, "split": row.split}
     return {**where, "start_s": row.start_s, "channel": row.channel, **info}

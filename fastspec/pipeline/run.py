@@ -1,29 +1,36 @@
 """Whole runs: partitions fed to Dask through a window, committed as they end, resumed where they stopped."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
 
-from fastspec.corpus import Manifest
-from fastspec.errors import FastspecError, StoreError
+from fastspec.audio import failed_clip
+from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
+from fastspec.errors import FastspecError, RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
-from fastspec.store import FeatureStore, Layout, StoreWriter, open_store, read_manifest
+from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
-from fastspec.store.reading import is_finished, is_store
-from fastspec.store.writing import sweep_finished
+from fastspec.store.ledger import USABLE
+from fastspec.store.lock import locked, refuse_locked
+from fastspec.store.reading import is_finished, is_store, is_updating
 from fastspec.timing import Stopwatch, stage
 
 STREAM_CLIPS = 128
+
+OnError = Literal["skip", "fail"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class Plan:
 
 
 def featurize(
-    manifest: Manifest,
-    output: str | Path,
+    manifest: Manifest | str | os.PathLike[str] | Iterable[Sample],
+    output: str | os.PathLike[str],
     *,
     recipe: Recipe,
     workers: int = 2,
@@ -49,6 +56,9 @@ def featurize(
     resume: bool = False,
     overwrite: bool = False,
     dtype: Dtype = "float32",
+    compression: Compression = "none",
+    on_error: OnError = "skip",
+    max_failed: float = 1.0,
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     stopwatch: Stopwatch | None = None,
@@ -59,7 +69,7 @@ def featurize(
     may be killed at any instant; with `resume` it goes on, and the store's bytes are those of a run that was never stopped.
 
     Args:
-        manifest: what to read.
+        manifest: what to read, or anything that `read_corpus` takes.
         output: the store's folder, which must not exist unless `resume` or `overwrite` is given.
         recipe: what to compute. Without a `clip_s` one is chosen (`choose_clip_length`) and frozen in the store.
         workers: threads; 0 computes in the calling one.
@@ -67,38 +77,62 @@ def featurize(
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
         dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
+        compression: of the store's chunks; "zstd" takes less of the disk and more time.
+        on_error: "fail" ends the run at the first clip that gives no features; "skip" keeps a row that says why.
+        max_failed: the share of clips that may give no features; more is an error, after the store is written.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
         stopwatch: measures where the workers' time goes.
 
     Raises:
-        StoreError: the output exists, or cannot be resumed.
+        StoreError: the output exists, cannot be resumed or written, or another run is writing it.
         SpecError: the recipe cannot be computed, or not be stored in that dtype.
-        CorpusError: no recording can be decoded, so there is no clip length.
+        CorpusError: the corpus cannot be read, or no recording can be decoded, so there is no clip length.
+        RunFailed: a clip failed that may not, or too many did.
         FastspecError: the memory is too little for one worker.
     """
     output = Path(output)
-    check_output(output, resume=resume, overwrite=overwrite)
-    front = FrontEnd(recipe)
-    plan = plan or plan_run(manifest, recipe, output=output if resume else None, workers=workers, dtype=dtype, on_progress=on_progress)
-    layout, clips = plan.layout, plan.clips
-    workers = _workers_within(memory_bytes, layout, workers)
-    if is_store(output) and not resume:
-        remove_tree(output)
+    manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
+    with locked(output):
+        check_output(output, resume=resume, overwrite=overwrite)
+        front = FrontEnd(recipe)
+        known = output if resume else None
+        plan = plan or plan_run(
+            manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
+        )
+        layout, clips = plan.layout, plan.clips
+        workers = _workers_within(memory_bytes, layout, workers)
+        writer = _open_writer(output, plan, resume=resume)
+        if not is_finished(output):
+            tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+            stopwatch = stopwatch or Stopwatch()
+            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch, on_error=on_error)
+            with stopwatch.run(workers=max(1, workers)):
+                for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
+                    pass
+        store = writer.finish()
+    check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
+    return store
+
+
+def check_failed(store: FeatureStore, *, max_failed: float) -> None:
+    """RunFailed where a larger share of a store's clips gave no features than may."""
+    failed = sum(n for status, n in store.status_counts().items() if status not in USABLE)
+    if failed > max_failed * len(store):
+        shares = f"{failed / len(store):.2%}, more than {max_failed:.2%}" if max_failed else "more than none"
+        raise RunFailed(
+            f"{failed:,} of {len(store):,} clips of {store.path} gave no features, {shares}; the store is whole, and its ledger says why: "
+            f"fastspec store ledger {store.path} --failed"
+        )
+
+
+def _open_writer(output: Path, plan: Plan, *, resume: bool) -> StoreWriter:
+    if resume and is_store(output):
+        return StoreWriter.resume(output, plan.layout)
     if is_store(output):
-        writer = StoreWriter.resume(output, layout)
-        if is_finished(output):
-            sweep_finished(output)
-            return open_store(output)
-    else:
-        writer = StoreWriter.create(output, layout, manifest=clips.table)
-    tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-    stopwatch = stopwatch or Stopwatch()
-    work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch)
-    with stopwatch.run(workers=max(1, workers)):
-        for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
-            pass
-    return writer.finish()
+        remove_tree(output)
+    manifest = plan.clips.table.with_columns(fingerprints(plan.clips))
+    return StoreWriter.create(output, plan.layout, manifest=manifest, source=plan.clips.address)
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
@@ -126,6 +160,7 @@ def plan_run(
     output: Path | None = None,
     workers: int = 2,
     dtype: Dtype = "float32",
+    compression: Compression = "none",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """The clips of a manifest and the store that a run would write.
@@ -142,10 +177,19 @@ def plan_run(
     known = Layout.read(output) if output and is_store(output) else None
     if recipe.clip.clip_s is None:
         recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
-    layout = Layout(recipe=recipe, manifest_digest=manifest.digest(), n_clips=len(manifest), versions=current_versions(), dtype=dtype)
+    layout = Layout(
+        recipe=recipe,
+        manifest_digest=manifest.digest(),
+        n_clips=len(manifest),
+        versions=current_versions(),
+        dtype=dtype,
+        compression=compression,
+    )
     if known and output:
-        known.check_same(layout, output)
-        return Plan(known, replace(manifest, table=read_manifest(output)))
+        there = read_manifest(output)
+        changed = layout.manifest_digest != known.manifest_digest
+        known.check_same(layout, output, rows=describe_changes(there, manifest.table) if changed else "")
+        return Plan(known, manifest.with_table(there))
     clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
     return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
@@ -158,47 +202,96 @@ def current_versions() -> dict[str, str]:
     return {**{name: version(name) for name in names}, **libraries}
 
 
-def check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
+def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = False) -> None:
     """That a run may write to `output`: nothing is there, or a store and leave to go on with it or to remove it.
 
+    `flags` names the options as the command line has them.
+
     Raises:
-        StoreError: with how much is done, and the option that says what to do.
+        StoreError: with how much is done, and the option that says what to do; or another run is writing it.
     """
+    go_on, replace_it = ("--resume", "--overwrite") if flags else ("resume=True", "overwrite=True")
     if resume and overwrite:
-        raise StoreError("both resume and overwrite are given; resume goes on with a store, overwrite removes it: give one of them")
+        raise StoreError(f"both {go_on} and {replace_it} are given; the first goes on with a store, the other removes it: give one of them")
+    if flags:
+        refuse_locked(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not is_store(output):
         raise StoreError(f"{output} exists and is not a feature store, so it is not touched; choose another name")
-    if resume or overwrite:
+    if overwrite or (resume and not is_updating(output)):
         return
+    if is_updating(output):
+        raise StoreError(f"{output} is being brought up to date; go on with 'fastspec store update', or give {replace_it}")
     if is_finished(output):
-        raise StoreError(f"{output} exists and is finished; give --overwrite to replace it, or another name")
+        raise StoreError(f"{output} exists and is finished; give {replace_it} to replace it, or another name")
     writer = StoreWriter(output, Layout.read(output))
     done, total = writer.clips_done(), writer.layout.n_clips
-    raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give --resume to go on, or --overwrite")
+    raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give {go_on} to go on, or {replace_it}")
 
 
-def _write_partition(partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, stopwatch: Stopwatch) -> None:
+def _write_partition(
+    partition: int,
+    *,
+    writer: StoreWriter,
+    clips: Manifest,
+    front: FrontEnd,
+    tally: Tally,
+    stopwatch: Stopwatch,
+    on_error: OnError = "skip",
+) -> None:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
     with stopwatch.worker():
-        _compute_partition(partition, writer, clips, front, tally)
+        _compute_partition(partition, writer, clips, front, tally, on_error)
 
 
-def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally) -> None:
+def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError) -> None:
     recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
     rows = clips.rows(chunks[0][0], chunks[-1][1])
     loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
-    hashes, ledger, valid = [], [], []
+    hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
     for start, stop in chunks:
+        begun = perf_counter()
         of_chunk = rows[start - chunks[0][0] : stop - chunks[0][0]]
         batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=writer.layout.dtype)
+        if on_error == "fail":
+            _refuse_failed(batch.rows)
+        computed = perf_counter()
         with stage("write"):
             hashes.append(writer.write_chunk(start, batch.features))
+        timings["compute_ms"] += 1e3 * (computed - begun)
+        timings["write_ms"] += 1e3 * (perf_counter() - computed)
         ledger += batch.rows
         valid.append(batch.valid_frames)
     with stage("write"):
-        writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid))
+        writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid), timings=timings)
+
+
+def compute_clips(
+    rows: Sequence[ClipRow],
+    first_clip: int,
+    *,
+    removed: Sequence[bool],
+    clips: Manifest,
+    layout: Layout,
+    front: FrontEnd,
+    tally: Tally,
+) -> FeatureBatch:
+    """Features of rows of a store, the first of which is clip `first_clip`; those that are removed are not looked for."""
+    present = [row for row, is_removed in zip(rows, removed, strict=True) if not is_removed]
+    loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check)
+    all_clips = (failed_clip("removed", "no longer in the corpus") if is_removed else next(loaded) for is_removed in removed)
+    return compute_rows(rows, first_clip, clips=all_clips, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)
+
+
+def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
+    """RunFailed at the first row that gave no features."""
+    for row in rows:
+        if row["status"] not in USABLE:
+            raise RunFailed(
+                f"{row['path']} is {row['status']}: {row['reason']}; the run ends at errors: mend it and go on with --resume, "
+                "or let such clips be skipped"
+            )
 
 
 def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:

@@ -8,11 +8,17 @@ STORE/
   manifest.parquet  what was to be read, one row a clip: a resumed run does not measure recordings anew
   commits/          a record a finished partition, while the run lasts
   ledger.parquet    one row a clip: path, label, group and status
-  finished.json     written last: hashes of the chunks
+  finished.json     written last: hashes of the chunks, of the valid frames and of the ledger
+  source.json       where the corpus lay
+  timings/          milliseconds of each stage, one row a partition: not the same from run to run
 """
 
-from fastspec.store.layout import Layout
+from fastspec.store.differences import describe_changes
+from fastspec.store.exporting import Format, export
+from fastspec.store.layout import Compression, Layout
 from fastspec.store.reading import FeatureStore, open_store, read_manifest
-from fastspec.store.writing import StoreWriter
+from fastspec.store.verifying import Damage, find_damage
+from fastspec.store.writing import StoreWriter, read_ledger
 
-__all__ = ["FeatureStore", "Layout", "StoreWriter", "open_store", "read_manifest"]
+__all__ = ["Compression", "Damage", "FeatureStore", "Format", "Layout", "StoreWriter", "describe_changes", "export", "find_damage"]
+__all__ += ["open_store", "read_ledger", "read_manifest"]

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from fastspec.store.lock import removed_prefix
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, flush to the disk, rename: a reader sees all of it or nothing."""
@@ -39,9 +41,19 @@ def sync_folder(path: Path) -> None:
             os.close(folder)
 
 
+def sync_tree(path: Path) -> None:
+    """Flush a folder, and all that is below it, to the disk."""
+    for below in path.rglob("*"):
+        if below.is_file():
+            sync_file(below)
+        else:
+            sync_folder(below)
+    sync_folder(path)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder; it is renamed first, so that what is left by a kill does not look like a store."""
     if path.exists():
-        doomed = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-removed-"))
+        doomed = Path(tempfile.mkdtemp(dir=path.parent, prefix=removed_prefix(path)))
         path.replace(doomed / path.name)
         shutil.rmtree(doomed)

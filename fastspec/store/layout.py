@@ -5,17 +5,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from fastspec.errors import StoreError
+from fastspec.errors import StoreError, choices
 from fastspec.spec import Dtype, Recipe, check_dtype
 
 FORMAT = 1
 CHUNK_BYTES = 16 << 20
 PARTITIONS = 64
 MAX_PARTITION_CHUNKS = 8
+
+Compression = Literal["none", "zstd"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class Layout:
         n_clips: how many clips it gave.
         versions: of everything whose change could change a value.
         dtype: that the features are kept in.
+        compression: of the chunks of features.
         joined: partitions that only go on with the recording of the one before (`find_joined`) and are done with it.
     """
 
@@ -36,7 +39,12 @@ class Layout:
     n_clips: int
     versions: dict[str, str]
     dtype: Dtype = "float32"
+    compression: Compression = "none"
     joined: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.compression not in get_args(Compression):
+            raise StoreError(f"the compression {self.compression!r} is unknown; {choices(self.compression, get_args(Compression))}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,7 +59,7 @@ class Layout:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all chunks; each is whole, the last one too."""
+        """Bytes of all chunks before they are compressed; each is whole, the last one too."""
         return self.n_chunks * self.chunk_clips * self.clip_bytes
 
     @property
@@ -130,27 +138,48 @@ class Layout:
                 n_clips=int(data["n_clips"]),
                 versions=dict(data["versions"]),
                 dtype=data["dtype"],
+                compression=data.get("compression", "none"),
                 joined=tuple(data.get("joined", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{store} has no readable fastspec.json ({type(error).__name__}); it is no store or it is damaged") from None
 
-    def check_same(self, other: Self, store: Path) -> None:
+    def check_same(self, other: Self, store: Path, *, rows: str = "") -> None:
         """That a run with the layout `other` may go on with the store that has this one.
+
+        `rows` says how the manifests differ, where they do.
 
         Raises:
             StoreError: what differs, with both values.
         """
-        differences = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        changes = [f"{name} is {was!r} there and {now!r} here" for name, (was, now) in self.recipe.differences(other.recipe).items()]
+        digests = f"the recipe there has the digest {self.recipe.digest()[:12]}, here it has {other.recipe.digest()[:12]}: "
+        differences = [digests + ", ".join(changes)] if changes else []
         if self.dtype != other.dtype:
             differences.append(f"dtype is {self.dtype} there and {other.dtype} here")
+        if self.compression != other.compression:
+            differences.append(f"compression is {self.compression} there and {other.compression} here")
         if self.manifest_digest != other.manifest_digest:
             differences.append(
                 f"the manifest there has the digest {self.manifest_digest[:12]} and gave {self.n_clips} clips, "
-                f"here it has the digest {other.manifest_digest[:12]}"
+                f"here it has the digest {other.manifest_digest[:12]}{': ' * bool(rows)}{rows}"
             )
-        names = sorted(self.versions.keys() | other.versions.keys())
-        changed = [name for name in names if self.versions.get(name) != other.versions.get(name)]
-        differences += [f"{name} is {self.versions.get(name)} there and {other.versions.get(name)} here" for name in changed]
+        differences += self._other_versions(other.versions)
         if differences:
-            raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or --overwrite to start anew")
+            raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or overwrite it to start anew")
+
+    def check_versions(self, versions: dict[str, str], store: Path) -> None:
+        """That what computes now gives the bits of what computed the store.
+
+        Raises:
+            StoreError: what differs, with both versions.
+        """
+        if differences := self._other_versions(versions):
+            raise StoreError(
+                f"{store} cannot be changed: {'; '.join(differences)}; install the same again, or make it anew with --overwrite"
+            )
+
+    def _other_versions(self, versions: dict[str, str]) -> list[str]:
+        names = sorted(self.versions.keys() | versions.keys())
+        changed = [name for name in names if self.versions.get(name) != versions.get(name)]
+        return [f"{name} is {self.versions.get(name)} there and {versions.get(name)} here" for name in changed]

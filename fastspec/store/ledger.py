@@ -1,10 +1,16 @@
 """The ledger: one row a clip, the only truth about its path, label, group and status."""
 
-import io
-from collections.abc import Iterable
-from typing import Any
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from polars.io.plugins import register_io_source
+
+from fastspec.store.files import sync_file, sync_folder
 
 SCHEMA = {
     "clip": pl.Int64,
@@ -29,21 +35,90 @@ SCHEMA = {
 }
 
 
+# Clips that have features.
+USABLE = ("ok", "silent")
+
+
+ROW_GROUP = 65_536
+
+
 def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """The ledger of rows in the order of clips; `duplicate_of` is the smallest clip with the same audio hash, null for that one.
 
-    >>> rows = [{"clip": i, "audio_hash": h, "status": "ok"} for i, h in enumerate(["a", "b", "a", None, None])]
+    >>> rows = [{"clip": i, "audio_hash": h, "status": "ok"} for i, h in enumerate(["a1", "b2", "a1", None, None])]
     >>> make_ledger(rows)["duplicate_of"].to_list()
     [None, None, 0, None, None]
     """
     ledger = pl.DataFrame(list(rows), schema=SCHEMA)
-    first = pl.col("clip").min().over("audio_hash")
-    again = pl.col("audio_hash").is_not_null() & (first < pl.col("clip"))
-    return ledger.with_columns(pl.when(again).then(first).alias("duplicate_of"))
+    return ledger.with_columns(_duplicates(ledger["clip"].to_numpy(), Hashes.of(ledger["audio_hash"])))
 
 
-def to_parquet(ledger: pl.DataFrame) -> bytes:
-    """The ledger's file: equal ledgers give equal bytes."""
-    buffer = io.BytesIO()
-    ledger.write_parquet(buffer, compression="zstd", statistics=True)
-    return buffer.getvalue()
+def write_ledger(path: Path, parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> None:
+    """Write the ledger of rows in parts, which are gone through twice; memory holds a part and 24 bytes a clip. Equal rows, equal bytes."""
+    hashes = Hashes.join(Hashes.of(pl.Series([row["audio_hash"] for row in part], dtype=pl.String)) for part in parts())
+    duplicates = _duplicates(np.arange(len(hashes.high)), hashes)
+
+    def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        for group in _regroup(pl.DataFrame(part, schema=SCHEMA) for part in parts()):
+            first = int(group["clip"][0])
+            yield group.with_columns(duplicates[first : first + len(group)]).select(columns or list(SCHEMA))
+
+    schema: dict[str, Any] = dict(SCHEMA)
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        register_io_source(read, schema=schema).sink_parquet(temporary, compression="zstd", statistics=True, row_group_size=ROW_GROUP)
+        sync_file(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+class Hashes(NamedTuple):
+    """Audio hashes of clips as numbers: a string would take five times the memory.
+
+    Attributes:
+        high: `(clips,)` uint64.
+        low: `(clips,)` uint64.
+        known: `(clips,)` bool, false where a clip has none.
+    """
+
+    high: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> Self:
+        """Of hexadecimal texts."""
+        values = [int(text, 16) if text else 0 for text in texts]
+        high, low = (np.array([value >> shift & (1 << 64) - 1 for value in values], np.uint64) for shift in (64, 0))
+        return cls(high, low, texts.is_not_null().to_numpy())
+
+    @classmethod
+    def join(cls, parts: Iterable[Self]) -> Self:
+        """Those of all parts."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _duplicates(clips: NDArray[np.int64], hashes: Hashes) -> pl.Series:
+    """`duplicate_of`: the first clip with the same hash, null for that one. Sorting is stable, so that clips of a hash stay in order."""
+    first = np.arange(len(clips))
+    if len(clips):
+        order = np.lexsort((hashes.low, hashes.high, hashes.known))
+        high, low, known = (column[order] for column in hashes)
+        starts = np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1]) | ~known[:-1]])
+        first[order] = order[np.maximum.accumulate(np.where(starts, np.arange(len(clips)), 0))]
+    again = first != np.arange(len(clips))
+    return pl.select(pl.when(pl.Series(again)).then(pl.Series(clips[first], dtype=pl.Int64)).alias("duplicate_of")).to_series()
+
+
+def _regroup(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in row groups, whatever parts they come in."""
+    held = pl.DataFrame(schema=SCHEMA)
+    for frame in frames:
+        held = pl.concat([held, frame])
+        while len(held) >= ROW_GROUP:
+            yield held[:ROW_GROUP]
+            held = held[ROW_GROUP:]
+    if len(held):
+        yield held

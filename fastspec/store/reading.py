@@ -3,7 +3,7 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from fastspec.errors import StoreError
 from fastspec.spec import Recipe
 from fastspec.store.layout import Layout
+from fastspec.store.ledger import USABLE
+
+if TYPE_CHECKING:
+    from fastspec.store.torch_dataset import TorchDataset
 
 
 class FeatureStore:
@@ -57,6 +61,26 @@ class FeatureStore:
         """One row a clip, in the order of the features."""
         return pl.read_parquet(self.path / "ledger.parquet")
 
+    @cached_property
+    def timings(self) -> pl.DataFrame:
+        """Milliseconds of each stage, one row a partition."""
+        return pl.read_parquet(self.path / "timings" / "partitions.parquet")
+
+    def torch_dataset(self) -> "TorchDataset":
+        """Clips with status "ok", as a map-style dataset for `torch.utils.data.DataLoader` with any number of workers.
+
+        Raises:
+            StoreError: torch is not installed.
+        """
+        from fastspec.store.clips import ClipReader
+        from fastspec.store.torch_dataset import TorchDataset
+
+        statuses = self.ledger["status"].to_list()
+        return TorchDataset(ClipReader(self.path, self._layout), statuses=statuses, labels=self.labels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_store, (self.path,)
+
     @property
     def labels(self) -> list[str | None]:
         """The label of each clip, None where it has none."""
@@ -64,18 +88,27 @@ class FeatureStore:
 
     def status_counts(self) -> dict[str, int]:
         """Clips by status, most frequent first."""
-        counts = self.ledger["status"].value_counts().sort(["count", "status"], descending=[True, False])
-        return dict(counts.rows())
+        return count_statuses(self.ledger)
 
     def remark_counts(self) -> dict[str, int]:
         """Clips that have features by the remark on them (silent, a channel dead, two in antiphase), most frequent first."""
-        remarked = self.ledger.filter(pl.col("status").is_in(["ok", "silent"]) & pl.col("reason").is_not_null())
+        remarked = self.ledger.filter(pl.col("status").is_in(USABLE) & pl.col("reason").is_not_null())
         return dict(remarked["reason"].value_counts().sort(["count", "reason"], descending=[True, False]).rows())
+
+
+def count_statuses(ledger: pl.DataFrame) -> dict[str, int]:
+    """Clips by status, most frequent first."""
+    return dict(ledger["status"].value_counts().sort(["count", "status"], descending=[True, False]).rows())
 
 
 def is_finished(path: Path) -> bool:
     """Whether the store at `path` is whole."""
-    return (path / "finished.json").exists()
+    return (path / "finished.json").exists() and not is_updating(path)
+
+
+def is_updating(path: Path) -> bool:
+    """Whether an update of the store at `path` was begun and has not ended."""
+    return (path / "update").exists()
 
 
 def is_store(path: Path) -> bool:
@@ -90,14 +123,34 @@ def read_manifest(path: Path) -> pl.DataFrame:
         StoreError: it is damaged.
     """
     try:
-        return pl.read_parquet(path / "manifest.parquet")
+        return pl.read_parquet(path / "manifest.parquet").drop("fingerprint", "removed", strict=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
+
+
+def read_removed(path: Path) -> list[bool]:
+    """Which clips of the store at `path` an update did not find in the corpus any more."""
+    manifest = pl.read_parquet(path / "manifest.parquet")
+    return manifest["removed"].to_list() if "removed" in manifest.columns else [False] * len(manifest)
+
+
+def chunk_file(path: Path, chunk: int) -> Path:
+    """Where a chunk of the features lies, as Zarr names it."""
+    return path / "features" / "c" / str(chunk) / "0" / "0"
 
 
 def chunk_hashes(path: Path) -> list[str]:
     """The hash of each chunk's values in a finished store."""
     return list(json.loads((path / "finished.json").read_bytes())["chunks"])
+
+
+def read_source(path: Path) -> str | None:
+    """Where the corpus of the store at `path` lay; None where that is not known."""
+    try:
+        source: str | None = json.loads((path / "source.json").read_bytes())["corpus"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return source
 
 
 def open_store(path: str | Path) -> FeatureStore:
@@ -116,6 +169,8 @@ def open_store(path: str | Path) -> FeatureStore:
     if not is_store(path):
         raise StoreError(f"{path} is not a feature store: it holds no fastspec.json; give the folder that featurize wrote")
     layout = Layout.read(path)
+    if is_updating(path):
+        raise StoreError(f"{path} is being brought up to date; go on with 'fastspec store update {path} CORPUS'")
     if not is_finished(path):
         raise StoreError(f"{path} is not finished; run the same featurize command again with --resume")
     _check_whole(path, layout)
@@ -133,8 +188,9 @@ def _check_whole(path: Path, layout: Layout) -> None:
     if shape != layout.shape or (n_hashes, height) != (layout.n_chunks, layout.n_clips):
         raise StoreError(f"{path} is damaged: its files do not agree on how many clips it holds; make it again with --overwrite")
     for chunk in range(layout.n_chunks):
-        file = path / "features" / "c" / str(chunk) / "0" / "0"
+        file = chunk_file(path, chunk)
         if not file.is_file():
             raise StoreError(
-                f"{path} is damaged: {file.relative_to(path)} is missing; make it again with 'fastspec featurize … --overwrite'"
+                f"{path} is damaged: {file.relative_to(path)} is missing; repair it with 'fastspec store verify {path} --repair', "
+                "or make it again with 'fastspec featurize … --overwrite'"
             )

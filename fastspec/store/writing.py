@@ -1,23 +1,27 @@
 """Writing a store: create, write chunks, commit partitions, finish; killed at any instant, it goes on where it was."""
 
+import io
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
-import xxhash
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
 
 from fastspec.errors import StoreError
-from fastspec.store.files import remove_tree, sync_file, sync_folder, write_atomically
+from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, write_atomically
+from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
-from fastspec.store.ledger import make_ledger, to_parquet
-from fastspec.store.reading import FeatureStore, is_finished, open_store
+from fastspec.store.ledger import make_ledger, write_ledger
+from fastspec.store.lock import draft_prefix
+from fastspec.store.reading import FeatureStore, chunk_file, is_finished, is_store, is_updating, open_store
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -25,17 +29,21 @@ _VALID_FRAMES_CHUNK = 1 << 16
 
 
 class StoreWriter:
-    """An unfinished store. Chunks may be written from several threads, each partition by one of them."""
+    """An unfinished store. Chunks may be written from several threads, each partition by one of them.
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    `home` is where its layout, manifest and commit records are: the store, or what an update of it keeps until it ends.
+    """
+
+    def __init__(self, path: Path, layout: Layout, *, home: Path | None = None) -> None:
         self.path = path
         self.layout = layout
+        self._home = home or path
         with zarr.config.set(_ZARR_OPTIONS):
             self._features = zarr.open_array(path / "features", mode="r+")
 
     @classmethod
-    def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
-        """A new store with nothing in it but a manifest of one row a clip. It appears whole, under a name that did not exist.
+    def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame, source: str | None = None) -> Self:
+        """A new store with nothing in it but a manifest of one row a clip, and where that was read. It appears whole, where nothing was.
 
         Raises:
             StoreError: its folder cannot be written.
@@ -43,15 +51,43 @@ class StoreWriter:
         draft = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-            _write_draft(draft, layout, manifest)
+            draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=draft_prefix(path)))
+            _write_draft(draft, layout, manifest, source)
             draft.rename(path)
-        except OSError as error:
+        except BaseException as error:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
-            raise StoreError(f"{path} cannot be created: {error.strerror}; choose a folder that can be written") from None
+            if not isinstance(error, OSError | pl.exceptions.PolarsError):
+                raise
+            raise StoreError(f"{path} cannot be created: {_reason(error)}; choose a folder that can be written") from None
         sync_folder(path.parent)
         return cls(path, layout)
+
+    @classmethod
+    def begin_update(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
+        """Begin to write the finished store at `path` anew by another layout of the same recipe; from here on it is unfinished.
+
+        manifest: one row a clip, with a column `stale` (Boolean): clips whose features are to be computed.
+        """
+        with _explained(path):
+            draft = Path(tempfile.mkdtemp(dir=path, prefix=".update-"))
+            draft.chmod(0o755)
+            (draft / "commits").mkdir()
+            manifest.write_parquet(draft / "manifest.parquet")
+            write_atomically(draft / "fastspec.json", layout.to_json().encode())
+            sync_tree(draft)
+            draft.rename(path / "update")
+            sync_folder(path)
+        return cls.go_on_updating(path)
+
+    @classmethod
+    def go_on_updating(cls, path: Path) -> Self:
+        """The store at `path`, whose update was begun."""
+        home = path / "update"
+        layout = Layout.read(home)
+        with _explained(path):
+            zarr.open_array(path / "features", mode="r+").resize(layout.shape)
+        return cls(path, layout, home=home)
 
     @classmethod
     def resume(cls, path: Path, layout: Layout) -> Self:
@@ -71,57 +107,99 @@ class StoreWriter:
         """Clips in committed partitions."""
         return self.layout.n_clips - sum(stop - start for p in self.pending() for _, start, stop in self.layout.chunks(p))
 
+    def rows_done(self) -> Iterator[dict[str, Any]]:
+        """Ledger rows of committed partitions, in order."""
+        for partition in range(self.layout.n_partitions):
+            with suppress(FileNotFoundError):
+                yield from self._record(partition)["rows"]
+
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
 
         features: `(clips, frames, bands)` of the layout's dtype.
         """
-        self._features[start : start + len(features)] = features
-        sync_file(self.path / "features" / "c" / str(start // self.layout.chunk_clips) / "0" / "0")
+        file = chunk_file(self.path, start // self.layout.chunk_clips)
+        with _explained(self.path):
+            self._features[start : start + len(features)] = features
+            sync_file(file)
+            for folder in list(file.parents)[:4]:  # the names of folders that are new, up to `features`
+                sync_folder(folder)
         return hash_chunk(features)
 
-    def commit(self, partition: int, *, hashes: Sequence[str], rows: Sequence[dict[str, Any]], valid_frames: NDArray[np.int32]) -> None:
-        """Record that a partition is done: after its chunks, in one rename."""
-        record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist()}
-        write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
+    def commit(
+        self,
+        partition: int,
+        *,
+        hashes: Sequence[str],
+        rows: Sequence[dict[str, Any]],
+        valid_frames: NDArray[np.int32],
+        timings: Mapping[str, float] | None = None,
+    ) -> None:
+        """Record that a partition is done: after its chunks, in one rename. `timings` are milliseconds by stage."""
+        record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
+        with _explained(self.path):
+            write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
 
     def finish(self) -> FeatureStore:
         """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
-        pending = self.pending()
-        if pending:
-            raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
         if not is_finished(self.path):
-            records = [json.loads(self._commit_path(p).read_bytes()) for p in range(self.layout.n_partitions)]
-            self._write_valid_frames([n for record in records for n in record["valid_frames"]])
-            ledger = make_ledger(row for record in records for row in record["rows"])
-            write_atomically(self.path / "ledger.parquet", to_parquet(ledger))
-            self._sweep_features()
-            chunks = [digest for record in records for digest in record["hashes"]]
-            write_atomically(self.path / "finished.json", json.dumps({"chunks": chunks}).encode())
+            if pending := self.pending():
+                raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
+            with _explained(self.path):
+                self._write_the_rest()
         sweep_finished(self.path)
         return open_store(self.path)
 
-    def _write_valid_frames(self, counts: list[int]) -> None:
-        remove_tree(self.path / "valid_frames")
-        values = np.array(counts, np.int32)
-        with zarr.config.set(_ZARR_OPTIONS):
-            zarr.create_array(
-                self.path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
-            )
+    def _write_the_rest(self) -> None:
+        records = [_small(self._record(p)) for p in range(self.layout.n_partitions)]
+        valid_frames = np.concatenate([record["valid_frames"] for record in records])
+        write_valid_frames(self.path, valid_frames)
+        write_ledger(self.path / "ledger.parquet", lambda: (self._record(p)["rows"] for p in range(self.layout.n_partitions)))
+        _consolidate(self.path)
+        self._write_timings([record["timings"] for record in records])
+        self._sweep_features()
+        finished = {
+            "chunks": [digest for record in records for digest in record["hashes"]],
+            "ledger": hash_file(self.path / "ledger.parquet"),
+            "valid_frames": hash_chunk(valid_frames),
+        }
+        if self._home != self.path:
+            pl.read_parquet(self._home / "manifest.parquet").drop("stale").write_parquet(buffer := io.BytesIO())
+            write_atomically(self.path / "manifest.parquet", buffer.getvalue())
+            write_atomically(self.path / "fastspec.json", self.layout.to_json().encode())
+        write_atomically(self.path / "finished.json", json.dumps(finished).encode())
+        if self._home != self.path:
+            remove_tree(self._home)
+
+    def _write_timings(self, timings: Sequence[dict[str, float]]) -> None:
+        """A row a partition: its clips, and the milliseconds of each stage."""
+        rows = [self._clips_of(p) | timings[p] for p in range(self.layout.n_partitions)]
+        (self.path / "timings").mkdir(exist_ok=True)
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(buffer := io.BytesIO())
+        write_atomically(self.path / "timings" / "partitions.parquet", buffer.getvalue())
+
+    def _clips_of(self, partition: int) -> dict[str, Any]:
+        chunks = list(self.layout.chunks(partition))
+        return {"partition": partition, "first_clip": chunks[0][1], "clips": chunks[-1][2] - chunks[0][1]}
 
     def _sweep_features(self) -> None:
         """Remove what a kill left beside the chunks."""
         folder = self.path / "features"
-        chunks = {folder / "c" / str(i) / "0" / "0" for i in range(self.layout.n_chunks)}
+        chunks = {chunk_file(self.path, i) for i in range(self.layout.n_chunks)}
         for file in folder.rglob("*"):
             if file.is_file() and file not in chunks and file != folder / "zarr.json":
                 file.unlink()
 
+    def _record(self, partition: int) -> dict[str, Any]:
+        """What `commit` wrote."""
+        record: dict[str, Any] = json.loads(self._commit_path(partition).read_bytes())
+        return record
+
     def _commit_path(self, partition: int) -> Path:
-        return self.path / "commits" / f"{partition:06}.json"
+        return self._home / "commits" / f"{partition:06}.json"
 
 
-def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
+def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: str | None) -> None:
     """A store with nothing in it, in an empty folder."""
     draft.chmod(0o755)  # mkdtemp makes it private
     parts = {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()}
@@ -134,13 +212,63 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame) -> None:
         chunks=(layout.chunk_clips, *layout.shape[1:]),
         dtype=layout.dtype,
         fill_value=float("nan"),
-        compressors=None,
+        compressors=ZstdCodec(level=3) if layout.compression == "zstd" else None,
         dimension_names=("clips", "frames", "bands"),
     )
     (draft / "commits").mkdir()
     manifest.write_parquet(draft / "manifest.parquet")
-    sync_file(draft / "manifest.parquet")
+    write_atomically(draft / "source.json", json.dumps({"corpus": source}).encode())
     write_atomically(draft / "fastspec.json", layout.to_json().encode())
+    sync_tree(draft)
+
+
+def _consolidate(path: Path) -> None:
+    """Put the metadata of both arrays into that of their group: readers need not look for them among files that are not Zarr's."""
+    group = json.loads((path / "zarr.json").read_bytes())
+    arrays = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
+    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    write_atomically(path / "zarr.json", json.dumps(group, indent=2).encode())
+
+
+def _small(record: dict[str, Any]) -> dict[str, Any]:
+    """A commit record without its rows, which would fill the memory were they all kept."""
+    valid_frames = np.array(record["valid_frames"], np.int32)
+    return {"hashes": record["hashes"], "valid_frames": valid_frames, "timings": record.get("timings", {})}
+
+
+def write_valid_frames(path: Path, values: NDArray[np.int32]) -> None:
+    """The array `valid_frames`, `(clips,)`, of the store at `path`."""
+    remove_tree(path / "valid_frames")
+    with zarr.config.set(_ZARR_OPTIONS):
+        zarr.create_array(
+            path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
+        )
+    sync_tree(path / "valid_frames")
+
+
+def read_ledger(path: Path) -> pl.DataFrame:
+    """The ledger of the store at `path`; of an unfinished one, the rows of the partitions that are done.
+
+    Raises:
+        StoreError: there is no store, or it is damaged.
+    """
+    if is_finished(path) or not is_store(path):
+        return open_store(path).ledger
+    home = path / "update" if is_updating(path) else path
+    return make_ledger(StoreWriter(path, Layout.read(home), home=home).rows_done())
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """A disk that is full, or anything else that the system refuses, as one line that says how to go on."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{path} cannot be written: {_reason(error)}; what is done is kept, go on with --resume") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
 
 
 def sweep_finished(path: Path) -> None:
@@ -151,8 +279,3 @@ def sweep_finished(path: Path) -> None:
             shutil.rmtree(stray)
         else:
             stray.unlink()
-
-
-def hash_chunk(features: NDArray[np.floating]) -> str:
-    """XXH3-128 of a chunk's values, in hexadecimal."""
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(features, features.dtype.newbyteorder("<")).data)

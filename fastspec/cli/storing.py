@@ -1,0 +1,174 @@
+"""`fastspec store`: what is in a store, whether it is whole, and bringing it up to date."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from fastspec.cli.output import Json, format_bytes, format_parts, print_json, show
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_columns
+from fastspec.errors import RunFailed, StoreError
+
+store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
+
+Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
+
+
+@store_app.command("info")
+def show_store(store: Store, json: Json = False) -> None:
+    """What a store holds and what made it; of an unfinished one, how much is done.
+
+    Example: fastspec store info sounds.zarr
+    """
+    from fastspec.store import Layout, read_ledger
+    from fastspec.store.reading import count_statuses, is_finished
+
+    ledger, layout = read_ledger(store), Layout.read(store)
+    statuses, classes = count_statuses(ledger), ledger["label"].drop_nulls().unique().sort().to_list()
+    row: dict[str, Any] = {
+        "store": str(store),
+        "finished": is_finished(store),
+        "clips_done": len(ledger),
+        "shape": list(layout.shape),
+        "dtype": layout.dtype,
+        "parts": {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()},
+        "bytes": layout.total_bytes,
+        "statuses": statuses,
+        "classes": classes,
+        "manifest": layout.manifest_digest,
+        "digest": layout.recipe.digest(),
+        "recipe": layout.recipe.to_dict(),
+        "versions": layout.versions,
+    }
+    if json:
+        print_json("store info", [row])
+        return
+    clips, frames, bands = layout.shape
+    counts = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
+    show(f"{store}: {clips} clips x {frames} frames x {bands} bands; {counts or 'nothing done yet'}")
+    if not row["finished"]:
+        show(f"unfinished: {len(ledger):,} of {clips:,} clips are done; go on with the command that began it, and --resume")
+    show(f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}")
+    show(format_parts(layout.recipe.spec))
+    show(f"classes: {', '.join(classes) or 'none'}")
+    show(", ".join(f"{name} {version}" for name, version in layout.versions.items()), "", layout.recipe.to_toml().rstrip())
+
+
+@store_app.command("ledger")
+def show_ledger(
+    store: Store,
+    failed: Annotated[bool, typer.Option("--failed", help="Only clips that gave no features.")] = False,
+    json: Json = False,
+) -> None:
+    """What happened to each clip; in an unfinished store, to those that are done.
+
+    Example: fastspec store ledger sounds.zarr --failed
+    """
+    import polars as pl
+
+    from fastspec.report import ledger_table
+    from fastspec.store import Layout, read_ledger
+    from fastspec.store.ledger import USABLE
+
+    ledger = read_ledger(store)
+    if (missing := Layout.read(store).n_clips - len(ledger)) and not json:
+        show(f"fastspec: {store} is unfinished, {missing:,} clips are not done yet", stderr=True)
+    if failed:
+        ledger = ledger.filter(~pl.col("status").is_in(USABLE))
+    if json:
+        print_json("store ledger", ledger.iter_rows(named=True))
+    else:
+        show(ledger_table(ledger))
+
+
+@store_app.command("verify")
+def verify(
+    store: Store,
+    repair: Annotated[bool, typer.Option("--repair", help="Compute what is damaged again.")] = False,
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", help="Where the recordings are now, for --repair; else where they were.", show_default=False)
+    ] = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Compare a store with the hashes that were taken when it was written.
+
+    Example: fastspec store verify sounds.zarr --repair
+
+    Exit code 1 means that damage was found, even where it was repaired.
+    """
+    from fastspec.corpus import read_corpus
+    from fastspec.pipeline import repair as repair_store
+    from fastspec.store import find_damage
+    from fastspec.store.reading import read_source
+
+    if repair and columns and not (corpus := corpus or read_source(store)):
+        raise StoreError(f"{store} does not say where its recordings are; give --corpus")
+    manifest = read_corpus(corpus, columns=parse_columns(columns)) if repair and corpus else None
+    damage = repair_store(store, manifest, workers=workers) if repair else find_damage(store)
+    if json:
+        print_json("store verify", [found._asdict() | {"repaired": repair} for found in damage])
+    else:
+        for found in damage:
+            show(f"{'repaired' if repair else 'damaged'}: {found.file}: {found.reason}")
+        if not damage:
+            show(f"{store} is whole")
+    if damage:
+        advice = "all of it was repaired" if repair else f"repair it with 'fastspec store verify {store} --repair'"
+        raise RunFailed(f"{store} was damaged in {len(damage)} places; {advice}")
+
+
+@store_app.command("update")
+def update(
+    store: Store,
+    corpus: Annotated[str, typer.Argument(help="What the store was made from, as it is now.")],
+    label_from: LabelFrom = None,
+    group_from: GroupFrom = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Bring a store up to date: compute what is new or changed, mark what is gone.
+
+    Example: fastspec store update sounds.zarr sounds/
+
+    The recipe stays what it is. Clips keep their numbers; new ones come last. Give --label-from and the like as featurize had them.
+    """
+    from fastspec import pipeline
+    from fastspec.corpus import read_corpus
+    from fastspec.store import Layout
+
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    n_before = Layout.read(store).n_clips
+    try:
+        updated = pipeline.update(store, manifest, workers=workers)
+    except KeyboardInterrupt:
+        show(f"interrupted, go on with the same command; {store} cannot be read until it has ended", stderr=True)
+        raise typer.Exit(130) from None
+    counts = updated.status_counts()
+    if json:
+        print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])
+    else:
+        show(f"{store}: {len(updated):,} clips: {', '.join(f'{n:,} {s}' for s, n in counts.items())}; {len(updated) - n_before:,} new")
+
+
+@store_app.command("export")
+def export(
+    store: Store,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", show_default=False)],
+    format: Annotated[  # noqa: A002
+        Literal["npy", "parquet"] | None, typer.Option("--format", help="Else by the file's ending.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the features as one file; row i is row i of the ledger.
+
+    Example: fastspec store export sounds.zarr -o sounds.npy
+
+    npy is the array (clips, frames, bands); parquet has the ledger's columns too.
+    """
+    from fastspec.store import export as export_store
+    from fastspec.store import open_store
+
+    written = export_store(open_store(store), output, format=format)
+    show(f"{written}: {format_bytes(written.stat().st_size)}")

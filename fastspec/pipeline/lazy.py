@@ -1,0 +1,67 @@
+"""Features that are computed, or read, when somebody asks for them."""
+
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import dask
+import dask.array
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.corpus import ClipRow, Manifest, Sample, read_corpus
+from fastspec.errors import SpecError
+from fastspec.frontend import FrontEnd
+from fastspec.pipeline.compute import Recordings, compute_rows, group_clips, load_rows
+from fastspec.pipeline.cutting import cut_clips
+from fastspec.presets import preset
+from fastspec.spec import Recipe
+from fastspec.store import FeatureStore, open_store
+from fastspec.store.reading import is_store
+
+BLOCK_GROUPS = 4
+
+
+def feature_array(
+    source: FeatureStore | Manifest | str | os.PathLike[str] | Iterable[Sample], *, recipe: Recipe | str | None = None
+) -> "dask.array.Array":
+    """A lazy `dask.array` `(clips, frames, bands)`: read from a store's chunks, or computed from a corpus, when asked for.
+
+    A clip that fails is NaN; `fastspec.featurize` also says why. Only a recipe whose clips depend on how long recordings are (windows,
+    crops) has them measured first, since nothing else tells the shape.
+
+    Args:
+        source: a store, a manifest, or the path of either.
+        recipe: for a corpus: what to compute, with its clip length. A name is a preset.
+
+    Raises:
+        SpecError: a corpus without a recipe or clip length, or a store with one.
+        CorpusError, StoreError: the source cannot be read.
+    """
+    if isinstance(source, str | os.PathLike) and is_store(Path(source)):
+        source = open_store(Path(source))
+    if isinstance(source, FeatureStore):
+        if recipe is not None:
+            raise SpecError(f"{source.path} is a store, which has its recipe; leave recipe out, or give the corpus")
+        return dask.array.from_zarr(source.features)
+    recipe = preset(recipe) if isinstance(recipe, str) else recipe
+    if recipe is None or recipe.clip.clip_s is None:
+        raise SpecError("features of a corpus need a recipe with a clip length; give one, as in preset('librosa', clip_s=3.0)")
+    FrontEnd(recipe)  # refuses what cannot be computed before anything is decoded
+    clips = cut_clips(source if isinstance(source, Manifest) else read_corpus(source), recipe)
+    step = BLOCK_GROUPS * group_clips(recipe)
+    blocks = [clips.rows(start, start + step) for start in range(0, len(clips), step)]
+    compute = dask.delayed(_compute_block, pure=False)
+    arrays = [dask.array.from_delayed(compute(rows, clips.recordings, recipe), (len(rows), *recipe.shape), np.float32) for rows in blocks]
+    return dask.array.concatenate(arrays)
+
+
+def _compute_block(rows: list[ClipRow], recordings: Recordings, recipe: Recipe) -> NDArray[np.floating]:
+    loaded = load_rows(rows, recordings=recordings, recipe=recipe)
+    return compute_rows(rows, 0, clips=loaded, recipe=recipe, front=_front(recipe), on_group=lambda *_: None).features
+
+
+@lru_cache(4)
+def _front(recipe: Recipe) -> FrontEnd:
+    return FrontEnd(recipe)

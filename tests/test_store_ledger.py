@@ -1,0 +1,45 @@
+"""The ledger's file: the same bytes for the same rows, however they come; duplicates found without holding them."""
+
+import polars as pl
+import pytest
+
+import fastspec.store.ledger as room
+from fastspec.store.ledger import make_ledger, write_ledger
+
+
+@pytest.fixture
+def rows():
+    """400 rows, hashes of which come again; some have none."""
+    hashes = [None if i % 11 == 0 else f"{(i * 7) % 90 + (1 << 100):032x}" for i in range(400)]
+    return [{"clip": i, "path": f"{i}.wav", "status": "ok", "start_s": 0.0, "audio_hash": text} for i, text in enumerate(hashes)]
+
+
+def split(rows, size):
+    return lambda: (rows[i : i + size] for i in range(0, len(rows), size))
+
+
+@pytest.mark.parametrize("size", [1, 64, 100, 1000])
+def test_ledger_in_parts__has_the_same_bytes_whatever_the_parts(rows, size, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "ROW_GROUP", 64)
+    write_ledger(tmp_path / "whole.parquet", lambda: iter([rows]))
+    write_ledger(tmp_path / "parts.parquet", split(rows, size))
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert pl.read_parquet(tmp_path / "parts.parquet").equals(make_ledger(rows))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["parts.parquet", "whole.parquet"]
+
+
+def test_duplicates__name_the_smallest_clip_with_the_hash(rows):
+    ledger, first = make_ledger(rows), {}
+    for clip, text in enumerate(row["audio_hash"] for row in rows):
+        expected = first.setdefault(text, clip) if text else clip
+        assert ledger["duplicate_of"][clip] == (None if expected == clip else expected)
+
+
+def test_ledger_of_some_clips__names_them_by_their_numbers(rows):
+    ledger = make_ledger(rows[100:300])
+    assert set(ledger["duplicate_of"].drop_nulls()) <= set(range(100, 300))
+
+
+def test_hash_of_zeros__is_a_hash_and_none_is_not():
+    rows = [{"clip": i, "audio_hash": text} for i, text in enumerate(["0" * 32, None, "0" * 32, None])]
+    assert make_ledger(rows)["duplicate_of"].to_list() == [None, None, 0, None]
