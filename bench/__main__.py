@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | memory | rows | scan | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | corpus | memory | rows | scan | readme | golden | picture`: run one and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import golden, kernel, memory, picture, readme, rows, scan, stages
+from bench import corpus, golden, kernel, memory, picture, readme, rows, scan, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="fastspec's own benchmarks: one thread, one process.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="fastspec's own benchmarks.")
     commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
     for name, run, purpose in (
         ("kernel", _kernel, "features a second beside every installed reference, results compared"),
@@ -37,6 +37,15 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
         command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
         command.set_defaults(run=run)
+    purpose = "from recordings to features on disk beside others, two workers each, results compared"
+    command = commands.add_parser("corpus", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
+    command.add_argument("--share", type=_at_least(float, 1e-4), default=1.0, help="of each corpus' recordings (%(default)s)")
+    command.add_argument(
+        "--case", type=int, choices=range(len(corpus.CASES)), action="append", help="only this one, from 0; may be repeated"
+    )
+    command.set_defaults(run=_corpus)
     purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
     command = commands.add_parser("memory", help=purpose, description=purpose)
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -99,6 +108,16 @@ def _stages(options: argparse.Namespace) -> str:
 
 def _readme(options: argparse.Namespace) -> str:
     return f"wrote {readme.write_readme(clips=options.clips, seconds=options.seconds, repeat=options.repeat)}"
+
+
+def _corpus(options: argparse.Namespace) -> str:
+    for peer in corpus.PEERS:
+        if not peer.is_installed():
+            print(f"bench: {peer.name} is left out; to include it: pip install {' '.join(peer.packages)}", file=sys.stderr)
+    cases = [corpus.CASES[i] for i in options.case] if options.case else corpus.CASES
+    rows = corpus.run_corpus(cases, share=options.share, repeat=options.repeat)
+    where = machine() | {"workers": corpus.WORKERS}
+    return as_json("bench corpus", where, rows) if options.json else as_text(where, corpus.COLUMNS, rows)
 
 
 def _memory(options: argparse.Namespace) -> str:

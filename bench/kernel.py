@@ -162,8 +162,8 @@ def _compare(case: Case, forms: Sequence[Form]) -> dict[str, float | None]:
         theirs = np.asarray(form.call())
         if theirs.shape != ours.shape:
             raise RunFailed(f"{case.name}: {form.implementation} ({form.name}) gives {theirs.shape}, fastspec {ours.shape}")
-        resolved = _resolved(theirs, case.spec)
-        apart = difference(ours[resolved], theirs[resolved], spec=case.spec)
+        above = resolved(theirs, case.spec)
+        apart = difference(ours[above], theirs[above], spec=case.spec)
         if not apart <= tolerance(case.spec):
             raise RunFailed(
                 f"{case.name}: {form.implementation} ({form.name}) is {apart:.3g} away from fastspec, allowed are "
@@ -174,7 +174,7 @@ def _compare(case: Case, forms: Sequence[Form]) -> dict[str, float | None]:
     return largest
 
 
-def _resolved(features: Float32, spec: FeatureSpec) -> NDArray[np.bool_]:
+def resolved(features: Float32, spec: FeatureSpec) -> NDArray[np.bool_]:
     """Values at most 40 dB below the largest of their frame, and those that are not numbers.
 
     Among millions of values of noise some are a band of one bin with next to nothing in it, whose logarithm no float32 transform

@@ -144,6 +144,7 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (len(manifest), output) == (41, tmp_path / "s.zarr")
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
+    assert options.pop("stopwatch") is None
     assert len(options.pop("plan").clips) == 41
     assert options == {
         "workers": 0,

@@ -13,7 +13,10 @@ WARMUP = "from fastspec.cli import main; main()"
 MOST_COMPILATIONS = 12
 # Every kind of front end that a user may ask for; a kernel that warmup forgets is compiled here.
 LATER = """
+import io
 import numpy as np
+import soundfile
+from fastspec.audio import Policy, Request, Span, load_recordings
 from fastspec.frontend import FrontEnd
 from fastspec.kernels.jit import compilations
 from fastspec.presets import PRESETS
@@ -23,6 +26,10 @@ specs += [FeatureSpec(n_fft=n_fft) for n_fft in (405, 1103, 8192)] + [FeatureSpe
 for spec in specs:
     for samples in (np.zeros((2, 9000), np.float32), np.zeros((1, 9000), np.int16), np.full((1, 9000), np.nan, np.float32)):
         FrontEnd(spec).batch(samples)
+packed = io.BytesIO()
+soundfile.write(packed, np.zeros((100, 2)), 8000, format="FLAC")
+clips = list(load_recordings([Request(packed.getvalue(), [Span(0.0, 1.0)])] * 2, Policy(8000, "mean", "HQ", 8000, 0.0)))
+assert [clip.info.channels for clip in clips] == [2, 2]
 print(compilations().compiled)
 """
 

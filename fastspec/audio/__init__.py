@@ -1,23 +1,29 @@
 """Audio: recordings to clips at one rate and in one channel, with what the ledger says about each."""
 
-from fastspec.audio.clip import ClipInfo, LoadedClip, Span, failed_clip, load_clips
+from fastspec.audio.clip import ClipInfo, LoadedClip, Policy, Span, failed_clip, load_clips
 from fastspec.audio.decode import AudioError, Extent, measure_extent, measure_frames, read
+from fastspec.audio.group import WORKING_BYTES, Request, decode_ahead, load_recordings
 from fastspec.audio.resample import change_rate
 from fastspec.audio.survey import Survey, survey
 from fastspec.audio.windows import Cuts, cut_stretch
 
 __all__ = [
+    "WORKING_BYTES",
     "AudioError",
     "ClipInfo",
     "Cuts",
     "Extent",
     "LoadedClip",
+    "Policy",
+    "Request",
     "Span",
     "Survey",
     "change_rate",
     "cut_stretch",
+    "decode_ahead",
     "failed_clip",
     "load_clips",
+    "load_recordings",
     "measure_extent",
     "measure_frames",
     "read",

@@ -13,6 +13,7 @@ from fastspec.audio.decode import AudioError, Recording, why_empty
 from fastspec.audio.hashing import AudioHash
 from fastspec.audio.levels import Levels
 from fastspec.audio.resample import change_rate
+from fastspec.timing import stage
 
 
 class Span(NamedTuple):
@@ -111,9 +112,10 @@ def load_clips(
         shortest_s: clips with less audio are "too-short".
         on_block: called after each block that is decoded; what it raises ends the work.
     """
-    policy = _Policy(sample_rate, channel, resample, n_samples, shortest_s)
+    policy = Policy(sample_rate, channel, resample, n_samples, shortest_s)
     try:
-        recording = Recording(source, on_block=on_block)
+        with stage("open"):
+            recording = Recording(source, on_block=on_block)
     except AudioError as error:
         for _ in spans:
             yield failed_clip(error.status, error.reason)
@@ -128,7 +130,9 @@ def load_clips(
                 following += 1
 
 
-class _Policy(NamedTuple):
+class Policy(NamedTuple):
+    """What `load_clips` is told about every clip."""
+
     sample_rate: int
     channel: str
     resample: str
@@ -136,57 +140,63 @@ class _Policy(NamedTuple):
     shortest_s: float
 
 
-def _load_clip(recording: Recording, span: Span, policy: _Policy) -> LoadedClip:
+class Origin(NamedTuple):
+    """What the ledger says about the recording of a clip."""
+
+    header_frames: int
+    decoded_frames: int
+    sample_rate: int
+    channels: int
+
+
+def _load_clip(recording: Recording, span: Span, policy: Policy) -> LoadedClip:
     start = round(span.start_s * recording.sample_rate)
     stop = start + round(span.duration_s * recording.sample_rate)
     try:
-        source = recording.read(start, stop)
+        with stage("decode"):
+            source = recording.read(start, stop)
     except AudioError as error:
-        return _unusable(recording, stop, error.status, error.reason)
+        return LoadedClip(np.empty(0, np.float32), ClipInfo(error.status, error.reason, *_origin(recording, stop)))
     if not len(source):
-        return _unusable(recording, stop, "empty", why_empty(recording, start, stop))
+        return LoadedClip(np.empty(0, np.float32), ClipInfo("empty", why_empty(recording, start, stop), *_origin(recording, stop)))
+    return make_clip(source, span, _origin(recording, stop), policy)
+
+
+def _origin(recording: Recording, stop: int) -> Origin:
+    decoded_frames = min(stop, recording.decoded_frames)
+    return Origin(recording.header_frames, decoded_frames, recording.sample_rate, recording.channels)
+
+
+def make_clip(source: NDArray[np.float32], span: Span, origin: Origin, policy: Policy, *, levels: Levels | None = None) -> LoadedClip:
+    """A clip of decoded samples, `(samples, channels)` float32, at least one; `levels` where they are known."""
     with np.errstate(over="ignore", invalid="ignore"):
-        faults = find_channel_faults(source) if recording.channels > 1 else None
+        faults = find_channel_faults(source) if origin.channels > 1 else None
         if span.channel is not None:
-            source = source[:, [span.channel]]
-        levels = Levels.of(source)
+            source, levels = source[:, [span.channel]], None
+        levels = levels or Levels.of(source)
         mono = mix(source, policy.channel)
-        status, reason = _judge(mono, levels, recording.sample_rate, policy)
+        status, reason = _judge(mono, levels, origin.sample_rate, policy, mixed=source.shape[1] > 1)
     samples = np.empty(0, np.float32)
     if status in ("ok", "silent"):
-        samples = change_rate(mono, recording.sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
+        with stage("resample"):
+            samples = change_rate(mono, origin.sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
         samples = samples[: policy.n_samples]
         if not len(samples):
             status, reason = "empty", f"the clip is shorter than one sample at {policy.sample_rate} Hz"
     info = ClipInfo(
         status,
         "; ".join(filter(None, (reason, faults))) or None,
-        recording.header_frames,
-        min(stop, recording.decoded_frames),
-        recording.sample_rate,
-        recording.channels,
+        *origin,
         levels.peak,
         levels.clipped_share,
         levels.silent_share,
         levels.nonfinite,
-        AudioHash(recording.sample_rate, source.shape[1]).add(source).hexdigest(),
+        AudioHash(origin.sample_rate, source.shape[1]).add(source).hexdigest(),
     )
     return LoadedClip(samples, info)
 
 
-def _unusable(recording: Recording, stop: int, status: str, reason: str) -> LoadedClip:
-    info = ClipInfo(
-        status,
-        reason,
-        header_frames=recording.header_frames,
-        decoded_frames=min(stop, recording.decoded_frames),
-        sample_rate=recording.sample_rate,
-        channels=recording.channels,
-    )
-    return LoadedClip(np.empty(0, np.float32), info)
-
-
-def _judge(mono: NDArray[np.float32], levels: Levels, sample_rate: int, policy: _Policy) -> tuple[str, str | None]:
+def _judge(mono: NDArray[np.float32], levels: Levels, sample_rate: int, policy: Policy, *, mixed: bool) -> tuple[str, str | None]:
     if len(mono) < round(policy.shortest_s * sample_rate):
         return "too-short", f"{len(mono) / sample_rate:.3f} s of audio, and a clip needs {policy.shortest_s:g} s"
     if not levels.sounding:
@@ -194,6 +204,6 @@ def _judge(mono: NDArray[np.float32], levels: Levels, sample_rate: int, policy: 
     # A sum of huge finite samples overflows, so the mix is asked too.
     if sample_rate != policy.sample_rate and (levels.nonfinite or levels.peak > 1e30) and not np.isfinite(mono).all():
         return "nonfinite", f"{levels.nonfinite} samples are NaN or infinite, and the clip had to be resampled"
-    if not mono.any():
+    if mixed and not mono.any():
         return "silent", "every sample of the mixed channel is 0"
     return "ok", None

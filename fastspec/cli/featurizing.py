@@ -58,6 +58,7 @@ def featurize(
     ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")] = False,
     on_error: Annotated[
         Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
     ] = "skip",
@@ -86,7 +87,9 @@ def featurize(
 
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
+    from fastspec.timing import Stopwatch
 
+    stopwatch = Stopwatch() if profile else None
     start = time.perf_counter()
     try:
         pipeline.check_output(output, resume=resume, overwrite=overwrite, flags=True)
@@ -116,12 +119,13 @@ def featurize(
                 on_error=on_error,
                 plan=plan,
                 on_progress=report,
+                stopwatch=stopwatch,
             )
     except KeyboardInterrupt:
         kept = f"go on with the same command and --resume, {output} keeps what is done" if output.exists() else "nothing written yet"
         show(f"interrupted, {kept}", stderr=True)
         raise typer.Exit(130) from None
-    _report(store, seconds=time.perf_counter() - start, json=json)
+    _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
     pipeline.check_failed(store, max_failed=share)
 
 
@@ -146,7 +150,7 @@ def _describe(layout: "Layout") -> str:
     )
 
 
-def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
+def _report(store: "FeatureStore", *, seconds: float, profile: dict[str, float] | None, json: bool) -> None:
     """What came of it; exit code 1 when no clip has features."""
     counts, remarks = store.status_counts(), store.remark_counts()
     usable = counts.get("ok", 0) + counts.get("silent", 0)
@@ -159,6 +163,7 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
             "statuses": counts,
             "remarks": remarks,
             "seconds": seconds,
+            "profile": profile,
         }
         print_json("featurize", [row | {"recipe": store.recipe.to_dict(), "digest": store.recipe.digest()}])
     else:
@@ -171,5 +176,14 @@ def _report(store: "FeatureStore", *, seconds: float, json: bool) -> None:
         statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
         rate = f"{audio_s / 3600 / max(seconds, 1e-9):,.2f} h of clips a second"
         show(f"\n{store.path}: {statuses}; {format_duration(seconds)}, {rate}")
+        if profile:
+            show("", *_profile_lines(profile))
     if not usable:
         raise RunFailed(f"no clip of {store.path} has features; the reasons are in its ledger: fastspec store ledger {store.path}")
+
+
+def _profile_lines(profile: dict[str, float]) -> list[str]:
+    """Seconds of all workers together, and their share of the whole."""
+    total = sum(profile.values())
+    rows = [*profile.items(), ("all", total)]
+    return [f"{name:10}{seconds:10.3f} s{seconds / max(total, 1e-9):8.1%}" for name, seconds in rows]

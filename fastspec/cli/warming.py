@@ -24,15 +24,17 @@ def warmup(json: Json = False) -> None:
 
 
 def compile_ahead() -> None:
-    """Compute every preset and every block once. Sizes are data: what serves them serves every spec."""
+    """Decode once, and compute every preset and every block once. Sizes are data: what serves them serves every spec."""
     from typing import get_args
 
     import numpy as np
 
+    from fastspec.audio import decode_ahead
     from fastspec.frontend import FrontEnd
     from fastspec.presets import PRESETS
     from fastspec.spec import Block, FeatureSpec
 
+    decode_ahead()
     specs = [recipe.spec for recipe in PRESETS.values()]
     for spec in (*specs, FeatureSpec(features=get_args(Block), deltas=1)):
         samples = np.zeros(spec.sample_rate // 10, np.float32)

@@ -1,7 +1,7 @@
 """One partition's work: groups of clips are decoded, then computed in one call that holds no lock."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -9,13 +9,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.audio import LoadedClip, Span, failed_clip, load_clips
+from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, LoadedClip, Policy, Request, Span, load_recordings
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.frontend import FrontEnd
 from fastspec.spec import Dtype, FeatureSpec, Recipe
+from fastspec.timing import stage
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
+_INFO_COLUMNS = [column.name for column in fields(ClipInfo)]
 
 
 class FeatureBatch(NamedTuple):
@@ -49,7 +51,7 @@ def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
     """Memory for the group in hand: its samples while they are decoded, its features where they are converted, one clip's spectrum where
     blocks are made from it (with the places and heights of its peaks)."""
     group, (frames, bands), n_bins = group_clips(recipe), recipe.shape, recipe.spec.n_fft // 2 + 1
-    samples = 3 * 4 * recipe.n_samples * group
+    samples = 3 * 4 * recipe.n_samples * group + WORKING_BYTES
     converted = 0 if dtype == "float32" else 4 * group * frames * bands
     return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
 
@@ -72,10 +74,12 @@ def compute_rows(
     features = np.empty((len(rows), *recipe.shape), dtype)
     valid_frames = np.zeros(len(rows), np.int32)
     infos: list[dict[str, Any]] = []
-    while group := list(islice(clips, min(group_clips(recipe), len(rows) - len(infos)))):
+    together = group_clips(recipe)
+    while group := list(islice(clips, min(together, len(rows) - len(infos)))):
         start, stop = len(infos), len(infos) + len(group)
-        computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *recipe.shape), np.float32)
-        infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+        computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *features.shape[1:]), np.float32)
+        with stage("features"):
+            infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
@@ -93,25 +97,21 @@ def load_rows(
     Raises:
         SpecError: the recipe has no clip length.
     """
-    n_samples, longest_s = recipe.n_samples, recipe.clip.clip_s or 0.0
+    spec, clip = recipe.spec, recipe.clip
+    policy = Policy(spec.sample_rate, clip.channel, clip.resample, recipe.n_samples, clip.shortest_s)
+    return load_recordings(_requests(rows, recordings, longest_s=clip.clip_s or 0.0), policy, on_block=on_block)
+
+
+def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: float) -> Iterator[Request]:
     for path, group in groupby(rows, key=lambda row: row.path):
         spans = [Span(row.start_s, min(longest_s, row.duration_s or longest_s), row.channel) for row in group]
+        source: Path | bytes | AudioError
         try:
-            source = recordings.open(path)
+            with stage("open"):
+                source = recordings.open(path)
         except RecordingError as error:
-            yield from [failed_clip(error.code, error.reason)] * len(spans)
-            continue
-        policy = recipe.clip
-        yield from load_clips(
-            source,
-            spans,
-            sample_rate=recipe.spec.sample_rate,
-            channel=policy.channel,
-            resample=policy.resample,
-            n_samples=n_samples,
-            shortest_s=policy.shortest_s,
-            on_block=on_block,
-        )
+            source = AudioError(error.code, error.reason)
+        yield Request(source, spans)
 
 
 def _compute_group(
@@ -127,9 +127,9 @@ def _compute_group(
         front.batch(samples, features)
     infos = []
     for i, clip in enumerate(group):
-        info = asdict(clip.info)
+        info = {name: getattr(clip.info, name) for name in _INFO_COLUMNS}
         if clip.usable:
-            valid_frames[i] = min(recipe.shape[0], recipe.spec.n_frames(len(clip.samples)))
+            valid_frames[i] = min(features.shape[1], recipe.spec.n_frames(len(clip.samples)))
             if info["nonfinite"] and np.isnan(features[i, : valid_frames[i]]).all():
                 info |= {"status": "nonfinite", "reason": f"every frame holds one of {info['nonfinite']} NaN or infinite samples"}
         if info["status"] not in ("ok", "silent"):
@@ -141,11 +141,14 @@ def _compute_group(
 
 def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -> None:
     """Put a clip at the start of a row of zeros, and after it what the policy says."""
-    if len(samples) and pad in ("edge", "reflect", "wrap"):
-        row[:] = np.pad(samples, (0, len(row) - len(samples)), pad)  # type: ignore[call-overload]
+    row[: len(samples)] = samples
+    if len(samples) in (0, len(row)):
         return
-    copies = len(row) // len(samples) if pad == "repeat" and len(samples) else 1
-    row[: copies * len(samples)] = np.tile(samples, copies)
+    if pad == "repeat":
+        copies = len(row) // len(samples)
+        row[: copies * len(samples)] = np.tile(samples, copies)
+    elif pad in ("edge", "reflect", "wrap"):
+        row[:] = np.pad(samples, (0, len(row) - len(samples)), pad)  # type: ignore[call-overload]
 
 
 def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:

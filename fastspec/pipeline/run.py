@@ -26,6 +26,7 @@ from fastspec.store.files import remove_tree
 from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
 from fastspec.store.reading import is_finished, is_store, is_updating
+from fastspec.timing import Stopwatch, stage
 
 STREAM_CLIPS = 128
 
@@ -61,6 +62,7 @@ def featurize(
     max_failed: float = 1.0,
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> FeatureStore:
     """Compute the features of every clip of a manifest into a store.
 
@@ -81,6 +83,7 @@ def featurize(
         max_failed: the share of clips that may give no features; more is an error, after the store is written.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
+        stopwatch: measures where the workers' time goes.
 
     Raises:
         StoreError: the output exists, cannot be resumed or written, or another run is writing it.
@@ -103,9 +106,11 @@ def featurize(
         writer = _open_writer(output, plan, resume=resume)
         if not is_finished(output):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, on_error=on_error)
-            for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
-                pass
+            stopwatch = stopwatch or Stopwatch()
+            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch, on_error=on_error)
+            with stopwatch.run(workers=max(1, workers)):
+                for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
+                    pass
         store = writer.finish()
     check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
     return store
@@ -260,9 +265,21 @@ def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = F
 
 
 def _write_partition(
-    partition: int, *, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError = "skip"
+    partition: int,
+    *,
+    writer: StoreWriter,
+    clips: Manifest,
+    front: FrontEnd,
+    tally: Tally,
+    stopwatch: Stopwatch,
+    on_error: OnError = "skip",
 ) -> None:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
+    with stopwatch.worker():
+        _compute_partition(partition, writer, clips, front, tally, on_error)
+
+
+def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError) -> None:
     recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
     rows = clips.rows(chunks[0][0], chunks[-1][1])
     loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
@@ -274,12 +291,14 @@ def _write_partition(
         if on_error == "fail":
             _refuse_failed(batch.rows)
         computed = perf_counter()
-        hashes.append(writer.write_chunk(start, batch.features))
+        with stage("write"):
+            hashes.append(writer.write_chunk(start, batch.features))
         timings["compute_ms"] += 1e3 * (computed - begun)
         timings["write_ms"] += 1e3 * (perf_counter() - computed)
         ledger += batch.rows
         valid.append(batch.valid_frames)
-    writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid), timings=timings)
+    with stage("write"):
+        writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid), timings=timings)
 
 
 def compute_clips(

@@ -1,0 +1,170 @@
+"""From recordings to features on disk: fastspec with two workers beside others with two processes each, results compared."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+
+from bench.kernel import SPEECH, resolved
+from bench.peers import PEERS, Job, Peer
+from fastspec.audio import Policy, Request, Span, load_recordings
+from fastspec.corpus import Manifest, read_corpus
+from fastspec.demo.corpora import fetch
+from fastspec.errors import RunFailed
+from fastspec.pipeline import featurize
+from fastspec.references import difference, tolerance
+from fastspec.spec import ClipPolicy, Recipe
+from fastspec.store import open_store
+
+OURS, ONE_WORKER, DECODING = "fastspec", "fastspec, one worker", "decoding alone"
+WORKERS, TWO_WORKERS_AT_LEAST = 2, 1.8
+COLUMNS = {
+    "case": "case",
+    "implementation": "implementation",
+    "ms": "ms",
+    "x_real_time": "× real time",
+    "difference": "difference",
+    "faster": "fastspec ×",
+    "ceiling": "ceiling",
+    "reached": "reached",
+    "at_least": "at least",
+    "met": "met",
+}
+Run = Callable[[Path], object]
+
+
+class Case(NamedTuple):
+    """A corpus, and how many times as fast as the best of the others fastspec is to be on it.
+
+    Attributes:
+        form: of recordings that are made; None takes the corpus "stamps", whose rates and lengths differ.
+    """
+
+    name: str
+    recordings: int
+    clip_s: float
+    floor: float
+    form: tuple[str, str] | None = None
+
+
+CASES = (
+    Case("1 s WAV, 16 kHz", 2000, 1.0, 4.0, ("WAV", "PCM_16")),
+    Case("30 s FLAC, 16 kHz", 60, 30.0, 1.8, ("FLAC", "PCM_16")),
+    Case("60 s MP3, 16 kHz", 30, 60.0, 1.5, ("MP3", "MPEG_LAYER_III")),
+    Case("stamps: short Ogg, mixed rates", 7873, 2.0, 1.15),
+)
+
+
+def run_corpus(
+    cases: Sequence[Case] = CASES, *, share: float = 1.0, repeat: int = 3, peers: Sequence[Peer] = PEERS
+) -> list[dict[str, Any]]:
+    """Rows for each case: fastspec, each installed peer, one worker, and decoding alone, which bounds what any front end could gain.
+
+    Raises:
+        RunFailed: an implementation's features are not fastspec's.
+        CorpusUnavailable: the corpus "stamps" cannot be fetched.
+    """
+    rows = []
+    for case in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += _run_case(case, Path(folder), share, repeat, [peer for peer in peers if peer.is_installed()])
+    return rows
+
+
+def _run_case(case: Case, folder: Path, share: float, repeat: int, peers: Sequence[Peer]) -> list[dict[str, Any]]:
+    manifest = _recordings(case, folder / "corpus", max(2, round(share * case.recordings)))
+    recipe = Recipe(spec=SPEECH, clip=ClipPolicy(clip_s=case.clip_s))
+    job = Job([Path(manifest.open(path)) for path in manifest.table["path"]], case.clip_s, SPEECH)
+    peers = [peer for peer in peers if peer.resamples or case.form]
+    run = partial(featurize, manifest, recipe=recipe)
+    runs: dict[str, Run] = {
+        OURS: lambda output: run(output / "store.zarr", workers=WORKERS),
+        ONE_WORKER: lambda output: run(output / "store.zarr", workers=1),
+        DECODING: lambda _output: _decode_all(job, recipe),
+        **{peer.name: partial(peer.write, job) for peer in peers},
+    }
+    outputs = {name: folder / f"output-{i}" for i, name in enumerate(runs)}
+    seconds = _best_seconds(runs, outputs, repeat)
+    ours = np.asarray(open_store(outputs[OURS] / "store.zarr").features[:])
+    apart = {peer.name: _compare(peer.name, ours, peer.read(job, outputs[peer.name])) for peer in peers}
+    return list(_rows(case, len(manifest), seconds, apart))
+
+
+def _rows(case: Case, clips: int, seconds: Mapping[str, float], apart: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    """The floor and the ceiling stand in the row of the fastest peer."""
+    fastest = min(apart, key=seconds.__getitem__, default=None)
+    floors = {ONE_WORKER: TWO_WORKERS_AT_LEAST} | ({fastest: case.floor} if fastest else {})
+    for name, taken in seconds.items():
+        faster, floor = taken / seconds[OURS], floors.get(name)
+        yield {
+            "case": case.name,
+            "implementation": name,
+            "clips": clips,
+            "ms": taken * 1e3,
+            "x_real_time": clips * case.clip_s / taken,
+            "difference": apart.get(name),
+            "faster": None if name in (OURS, DECODING) else faster,
+            "ceiling": taken / seconds[DECODING] if name in apart else None,
+            "reached": seconds[DECODING] / seconds[OURS] if name == OURS else None,
+            "at_least": floor,
+            "met": None if floor is None else faster >= floor,
+        }
+
+
+def _recordings(case: Case, folder: Path, count: int) -> Manifest:
+    """So many recordings: made, or of the corpus that is fetched."""
+    if case.form is None:
+        manifest = read_corpus(fetch("stamps"))
+        return manifest.with_table(manifest.table[:count])
+    folder.mkdir()
+    form, subtype = case.form
+    noise = 0.1 * np.random.default_rng(7).standard_normal(round(case.clip_s * SPEECH.sample_rate) + count)
+    for i in range(count):
+        samples = noise[i : len(noise) - count + i].astype(np.float32)
+        soundfile.write(folder / f"{i:05}.{form.lower()}", samples, SPEECH.sample_rate, format=form, subtype=subtype)
+    return read_corpus(folder)
+
+
+def _decode_all(job: Job, recipe: Recipe) -> None:
+    """What two workers take when all that they do is decode."""
+    policy = Policy(SPEECH.sample_rate, "mean", recipe.clip.resample, recipe.n_samples, 0.0)
+
+    def decode(files: Sequence[Path]) -> None:
+        for _ in load_recordings((Request(file, [Span(0.0, job.clip_s)]) for file in files), policy):
+            pass
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(decode, (job.files[i::WORKERS] for i in range(WORKERS))))
+
+
+def _best_seconds(runs: Mapping[str, Run], outputs: Mapping[str, Path], repeat: int) -> dict[str, float]:
+    """The best of several rounds in which all take turns, after one that warms up; each leaves what it wrote last."""
+    best = dict.fromkeys(runs, float("inf"))
+    for turn in range(repeat + 1):
+        for name, run in runs.items():
+            shutil.rmtree(outputs[name], ignore_errors=True)
+            outputs[name].mkdir()
+            start = time.perf_counter()
+            run(outputs[name])
+            if turn:
+                best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def _compare(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference; RunFailed where it is not the same definition."""
+    if theirs.shape[::2] != ours.shape[::2] or not 0 <= ours.shape[1] - theirs.shape[1] <= 1:  # lhotse drops the last frame
+        raise RunFailed(f"{name} gives {theirs.shape}, fastspec {ours.shape}")
+    ours = ours[:, : theirs.shape[1]]
+    both = resolved(theirs, SPEECH)
+    apart = difference(ours[both], theirs[both], spec=SPEECH)
+    if not apart <= tolerance(SPEECH):
+        raise RunFailed(f"{name} is {apart:.3g} away from fastspec, allowed are {tolerance(SPEECH):.3g}; two definitions are not timed")
+    return apart

@@ -1,0 +1,81 @@
+"""The benchmark from recordings to stores, on a few recordings, beside a peer that takes no time to start."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import corpus
+from bench.__main__ import main
+from bench.peers import Job, Peer, _batches, _read_arrays, _write_batch
+from fastspec.errors import RunFailed
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")  # what librosa.load imports
+
+IMPLEMENTATIONS = [corpus.OURS, corpus.ONE_WORKER, corpus.DECODING, "librosa"]
+
+
+def write_by_librosa(job, folder):
+    """What a process of the benchmark does, in this one."""
+    for i, batch in enumerate(_batches(job)):
+        _write_batch("librosa", batch, folder / f"{i:05}.npy")
+
+
+def write_what_is_wrong(job, folder):
+    write_by_librosa(job, folder)
+    for file in folder.glob("*.npy"):
+        np.save(file, np.load(file) + np.float32(1))
+
+
+LIBROSA = Peer("librosa", ("librosa",), write_by_librosa, _read_arrays)
+
+
+@pytest.mark.parametrize("case", corpus.CASES[:3], ids=lambda case: case.name)
+def test_row__of_each_implementation_with_floor_and_ceiling_beside_the_fastest_peer(case):
+    pytest.importorskip("librosa")
+    tiny = case._replace(recordings=5, clip_s=min(case.clip_s, 2.0))
+    rows = corpus.run_corpus([tiny], repeat=1, peers=[LIBROSA])
+    assert [row["implementation"] for row in rows] == IMPLEMENTATIONS
+    ours, one, decoding, peer = rows
+    assert all(row["clips"] == 5 and row["ms"] > 0 for row in rows)
+    assert 0 <= peer["difference"] <= 1e-4
+    assert (peer["at_least"], one["at_least"]) == (case.floor, corpus.TWO_WORKERS_AT_LEAST)
+    assert peer["faster"] == pytest.approx(peer["ms"] / ours["ms"])
+    assert peer["ceiling"] == pytest.approx(peer["ms"] / decoding["ms"])
+    assert ours["reached"] == pytest.approx(decoding["ms"] / ours["ms"])
+    assert peer["met"] is (peer["faster"] >= case.floor)
+
+
+def test_peer_that_computes_something_else__is_not_timed():
+    pytest.importorskip("librosa")
+    wrong = LIBROSA._replace(name="wrong", write=write_what_is_wrong)
+    with pytest.raises(RunFailed, match="wrong is 1 away from fastspec"):
+        corpus.run_corpus([corpus.CASES[0]], share=0.001, repeat=1, peers=[wrong])
+
+
+def test_peer_that_is_not_installed__is_left_out(monkeypatch, capsys):
+    absent = Peer("absent", ("no_such_package",), write_by_librosa, _read_arrays)
+    monkeypatch.setattr(corpus, "PEERS", [absent])
+    monkeypatch.setattr(corpus.run_corpus, "__kwdefaults__", corpus.run_corpus.__kwdefaults__ | {"peers": [absent]})
+    assert main(["corpus", "--case", "0", "--share", "0.002", "--repeat", "1", "--json"]) == 0
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)["rows"]
+    assert [row["implementation"] for row in rows] == IMPLEMENTATIONS[:3]
+    assert "absent is left out; to include it: pip install no_such_package" in printed.err
+
+
+def test_batches__are_256_clips_or_two_for_each_process():
+    def sizes(n):
+        return [len(batch.files) for batch in _batches(Job(list(range(n)), 1.0, corpus.SPEECH))]
+
+    assert sizes(2000) == [256] * 7 + [208]
+    assert sizes(60) == [15] * 4
+    assert sizes(3) == [1] * 3
+
+
+@pytest.mark.corpus
+def test_recordings_of_mixed_rates__are_compared_too(request):
+    pytest.importorskip("librosa")
+    request.getfixturevalue("corpus")("stamps")
+    rows = corpus.run_corpus([corpus.CASES[3]], share=20 / corpus.CASES[3].recordings, repeat=1, peers=[LIBROSA])
+    assert rows[-1]["difference"] <= 1e-4
