@@ -72,11 +72,12 @@ def test_stream__gives_the_windows_of_the_store(windowed, recordings):
 
 
 def test_long_recording__is_decoded_once_however_many_batches_it_fills(recordings, monkeypatch):
-    from fastspec.pipeline import compute, map_features, run
+    from fastspec.audio import group
+    from fastspec.pipeline import map_features, run
 
     opened = []
-    original = compute.load_clips
-    monkeypatch.setattr(compute, "load_clips", lambda source, spans, **rest: opened.append(source) or original(source, spans, **rest))
+    original = group.load_clips
+    monkeypatch.setattr(group, "load_clips", lambda source, spans, **rest: opened.append(source) or original(source, spans, **rest))
     monkeypatch.setattr(run, "STREAM_CLIPS", 3)
     manifest = read_corpus(recordings)
     batches = list(map_features(manifest, WINDOWS, lambda batch: [row["start_s"] for row in batch.rows], workers=0))

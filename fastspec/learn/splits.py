@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.corpus.splits import TEST_WORDS, TRAIN_WORDS, fold_number
 from fastspec.errors import LearnError
 from fastspec.learn.dataset import Dataset
 
@@ -37,6 +36,8 @@ def given_split(dataset: Dataset) -> Fold | None:
     Raises:
         LearnError: a value that means neither, a clip without one, or a group on both sides.
     """
+    from fastspec.corpus.splits import TEST_WORDS, TRAIN_WORDS, fold_number  # not for plugins that only fit: corpus imports polars
+
     words = [None if value is None else value.strip().lower() for value in dataset.split]
     if all(word is None or fold_number(word) is not None for word in words):
         return None
@@ -65,6 +66,8 @@ def given_folds(dataset: Dataset) -> list[Fold] | None:
     Raises:
         LearnError: a clip without a fold, a group in two, one fold only, or a class that is in one fold alone.
     """
+    from fastspec.corpus.splits import fold_number
+
     numbers = [fold_number(value) for value in dataset.split]
     if all(number is None for number in numbers):
         return None
