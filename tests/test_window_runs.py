@@ -81,7 +81,7 @@ def test_long_recording__is_decoded_once_however_many_batches_it_fills(recording
     monkeypatch.setattr(run, "STREAM_CLIPS", 3)
     manifest = read_corpus(recordings)
     batches = list(map_features(manifest, WINDOWS, lambda batch: [row["start_s"] for row in batch.rows], workers=0))
-    assert len(opened) == len(manifest)
+    assert len(opened) == len(set(opened)) >= len(manifest) - 1  # one has a single clip, and is decoded in a group
     assert max(map(len, batches)) == 3
     assert len(batches) > len(manifest)
     (whole,) = {tuple(row["start_s"] for batch in stream_features(manifest, WINDOWS) for row in batch.rows)}
