@@ -89,8 +89,14 @@ def _compute_block(plan, scratch, source, first, stride):
 def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, least, out, at):
     lanes, w = plan.lanes, len(plan.lanes)
     length, n_bands, hop = len(plan.window), len(plan.first), plan.hop_length
+    usable, seen = True, 0
     for t in range(0, n_frames, w):
         start, count = t * hop + plan.offset, min(w, n_frames - t)
+        # What is looked through just before it is loaded comes from memory once.
+        reach = min(n_samples, start + (w - 1) * hop + length)
+        if reach > seen:
+            usable &= all_usable(lanes, samples, clip + seen, clip + reach, plan.limit)
+            seen = reach
         source, first, stride = samples, clip + start, hop
         for i in range(at + t * n_bands, at + (t + count) * n_bands, CACHE_LINE_FLOATS):
             announce(out, i)
@@ -111,6 +117,7 @@ def _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, least, out,
             write_frames(lanes, scratch.bands, n_bands, scratch.tail, 0)
             for i in range(count * n_bands):  # assigning a slice here would cost a second of compile time
                 out[at + t * n_bands + i] = scratch.tail[i]
+    return usable and all_usable(lanes, samples, clip + seen, clip + n_samples, plan.limit)
 
 
 @entry
@@ -124,10 +131,8 @@ def extract(samples, n_clips, n_samples, n_frames, plan, scratch, covered, least
     n_bands, usable = len(plan.first), True
     for c in range(n_clips):
         clip, at = c * n_samples, c * n_frames * n_bands
-        usable &= all_usable(plan.lanes, samples, clip, clip + n_samples, plan.limit)
         store(scratch.largest, 0, splat(plan.lanes, np.float32(-np.inf)))
-        if n_frames > 0:
-            _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, least, out, at)
+        usable &= _extract_clip(samples, clip, n_samples, n_frames, plan, scratch, least, out, at)
         if len(covered) > 0:
             erase_frames(out, at, n_frames, n_bands, covered, c * n_frames)
             find_largest(out, at, at + n_frames * n_bands, scratch.largest)
