@@ -257,6 +257,7 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> None:
                     "status": statuses.get(i, "ok"),
                     "duration_s": 0.5,
                     "channel": None,
+                    "audio_hash": None,
                 }
                 for i in clips
             ]

@@ -247,6 +247,7 @@ def test_decisions__are_trained_shown_and_used(store, sounds, tmp_path):
     assert "`low` is the answer from" in (tmp_path / "model" / "README.md").read_text()
     predicted = fastspec("predict", tmp_path / "model", store, "-o", tmp_path / "p.csv")
     assert "actual  high  low" in predicted.stdout
+    assert "the model learned from 40 of these" in predicted.stdout
     again = fastspec("predict", tmp_path / "model", sounds, "-o", tmp_path / "q.csv")
     assert "actual  high  low" in again.stdout
     why = fastspec("explain", tmp_path / "model", next((sounds / "low").glob("0*.wav")), "-o", tmp_path / "why.png")

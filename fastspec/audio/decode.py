@@ -218,7 +218,7 @@ def why_empty(recording: Recording, start: int, stop: float) -> str:
     if not recording.decoded_frames:
         return NO_SAMPLES_REASON
     length_s, start_s = recording.decoded_frames / recording.sample_rate, start / recording.sample_rate
-    return f"the clip starts at {start_s:.3f} s and the recording ends at {length_s:.3f} s"
+    return f"the clip starts at {start_s:,.10g} s and the recording ends at {length_s:,.10g} s"
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]

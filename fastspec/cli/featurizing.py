@@ -174,8 +174,8 @@ def _report(store: "FeatureStore", *, seconds: float, profile: dict[str, float] 
         if remarks:
             show("", *(f"{n:,} clips: {remark}" for remark, n in remarks.items()))
         statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
-        rate = f"{audio_s / 3600 / max(seconds, 1e-9):,.2f} h of clips a second"
-        show(f"\n{store.path}: {statuses}; {format_duration(seconds)}, {rate}")
+        pace = f"{format_duration(audio_s)} of clips in {format_duration(seconds)}, {audio_s / max(seconds, 1e-9):,.0f} × real time"
+        show(f"\n{store.path}: {statuses}; {pace}")
         if profile:
             show("", *_profile_lines(profile))
     if not usable:

@@ -270,7 +270,7 @@ def predict(
     """
     from fastspec import learn
     from fastspec.corpus import read_inputs
-    from fastspec.learn.prediction import check_output, count_answers, telling_columns
+    from fastspec.learn.prediction import Tally, check_output, telling_columns
     from fastspec.learn.recordings import check_by
     from fastspec.store import open_store
     from fastspec.store.reading import is_store
@@ -284,13 +284,14 @@ def predict(
         manifest = read_inputs(inputs, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
         predictions, labelled = learn.predict(bundle, manifest, workers=workers, by=unit), bool(manifest.classes)
         also = telling_columns(bundle, manifest)
-    counts: Counter[tuple[str, str]] = Counter()
-    told = count_answers(predictions, counts)
-    statuses = learn.write_predictions(told, output, classes=bundle.classes, labelled=labelled, also=also)
+    tally = Tally()
+    statuses = learn.write_predictions(tally.watch(predictions), output, classes=bundle.classes, labelled=labelled, also=also)
     count = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
     show(f"{output}: {counted(sum(statuses.values()), 'row')} ({count}), one p_ column for each of {len(bundle.classes)} classes")
-    if counts:
-        _show_answers(counts, bundle.classes)
+    if tally.answers:
+        _show_answers(tally.answers, bundle.classes)
+    if tally.seen:
+        show(f"the model learned from {tally.seen:,} of these, which flatters it: see 'fastspec evaluate'")
     if not statuses.get("ok"):
         raise RunFailed(f"no clip could be predicted; the column 'status' of {output} says what each is")
 

@@ -37,6 +37,7 @@ class Prediction(NamedTuple):
         status: of the clip, as in a store's ledger; a recording is "ok" when one of its clips is.
         duration_s: how long the clip is at most, where the manifest says.
         channel: that the clip is, where channels are clips of their own.
+        seen: whether the model learned from this very audio, under whatever name.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Prediction(NamedTuple):
     status: str
     duration_s: float | None = None
     channel: int | None = None
+    seen: bool = False
 
 
 class _Heard(NamedTuple):
@@ -131,11 +133,13 @@ def _decide(bundle: Bundle, clips: Sequence[_Heard]) -> Prediction:
     first, labels = clips[0].row, {clip.row["label"] for clip in clips}
     label = first["label"] if len(labels) == 1 else None
     told = [clip.probabilities for clip in clips if clip.probabilities is not None]
+    hashes = [clip.row["audio_hash"] for clip in clips if clip.row["audio_hash"] is not None]
+    seen = bool(bundle.has_seen(np.array(hashes, str)).any())
     if not told:
         return Prediction(first["path"], first["start_s"], label, None, None, first["status"])
     calibrated = bundle.decisions.calibrate(mean_of_recordings(np.array(told), np.zeros(len(told), np.int64)))
     (answer,) = bundle.decisions.answer(calibrated, bundle.classes)
-    return Prediction(first["path"], first["start_s"], label, answer, calibrated[0], "ok")
+    return Prediction(first["path"], first["start_s"], label, answer, calibrated[0], "ok", seen=seen)
 
 
 def telling_columns(bundle: Bundle, manifest: "Manifest") -> list[str]:
@@ -144,12 +148,25 @@ def telling_columns(bundle: Bundle, manifest: "Manifest") -> list[str]:
     return ["duration_s"] * bool(doubled) + ["channel"] * (bundle.recipe.clip.channel == "each")
 
 
-def count_answers(predictions: Iterable[Prediction], counts: Counter[tuple[str, str]]) -> Iterator[Prediction]:
-    """The predictions, while the actual and the predicted class of those that have both are counted."""
-    for prediction in predictions:
-        if prediction.label is not None and prediction.predicted is not None:
-            counts[prediction.label, prediction.predicted] += 1
-        yield prediction
+class Tally:
+    """Answers beside what is true, counted while predictions pass by.
+
+    Attributes:
+        answers: how often each (actual, predicted) pair occurs.
+        seen: how many of those recordings the model learned from.
+    """
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, str]] = Counter()
+        self.seen = 0
+
+    def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """The predictions, while those that have both an actual and a predicted class are counted."""
+        for prediction in predictions:
+            if prediction.label is not None and prediction.predicted is not None:
+                self.answers[prediction.label, prediction.predicted] += 1
+                self.seen += prediction.seen
+            yield prediction
 
 
 def write_predictions(
