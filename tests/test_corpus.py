@@ -197,7 +197,7 @@ def test_csv__clips_of_a_recording_are_brought_together_in_the_order_of_rows(tmp
 
 def test_csv__blank_rows_are_left_out_and_do_not_shift_the_numbers(tmp_path):
     file = write_csv(tmp_path, "path,start_s\na.wav,\n\n,\na.wav,late\n\n")
-    with pytest.raises(CorpusError, match="has 1 rows to mend: row 5 start_s is 'late'"):
+    with pytest.raises(CorpusError, match="has 1 row to mend: row 5 start_s is 'late'"):
         read_corpus(file)
 
 
@@ -208,18 +208,18 @@ def test_csv__all_bad_rows_are_reported_together(tmp_path):
     problems = str(caught.value).split(" to mend: ")[1].removesuffix(" (row 1 is the header)").split("; ")
     assert problems == [
         "row 2 has no path",
-        "row 3 start_s is '-1', not 0 or more seconds",
-        "row 4 start_s is 'nan', not 0 or more seconds",
-        "row 5 duration_s is '0', not more than 0 seconds",
-        "row 6 duration_s is 'inf', not more than 0 seconds",
-        "row 6 start_s is 'x', not 0 or more seconds",
+        "row 3 start_s is '-1' and must be 0 or more seconds",
+        "row 4 start_s is 'nan' and must be 0 or more seconds",
+        "row 5 duration_s is '0' and must be more than 0 seconds",
+        "row 6 duration_s is 'inf' and must be more than 0 seconds",
+        "row 6 start_s is 'x' and must be 0 or more seconds",
         "row 8 repeats row 7",
     ]
 
 
 def test_csv__only_the_first_ten_problems_are_shown(tmp_path):
     text = "path,start_s\n" + "a.wav,-1\n" * 13
-    with pytest.raises(CorpusError, match="row 11 start_s is '-1', not 0 or more seconds; and 3 more") as caught:
+    with pytest.raises(CorpusError, match="row 11 start_s is '-1' and must be 0 or more seconds; and 3 more") as caught:
         read_corpus(write_csv(tmp_path, text))
     assert "row 12" not in str(caught.value)
 
@@ -238,7 +238,8 @@ def test_csv__a_missing_file_costs_its_row_and_all_missing_is_an_error(tmp_path)
         ("", "is empty"),
         ("path,label\n", "a header and no rows"),
         ("path\n\n\n", "a header and no rows"),
-        ("file,label\na.wav,x\n", "has no column 'path'; its columns are: file, label"),
+        ("file,label\na.wav,x\n", "has no column 'path', but 'file', 'label'"),
+        ("path;label\na.wav;x\n", "columns end at commas in a .csv and at tabs in a .tsv, not at ';'"),
         ("path,label\na.wav,x,y\n", "not a valid CSV"),
         ('path\n"a.wav\n', "not a valid CSV"),
     ],

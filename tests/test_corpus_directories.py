@@ -70,8 +70,8 @@ def test_kaldi__all_bad_lines_are_reported_together(tmp_path):
     assert str(caught.value).partition(" rows to mend: ")[2].split("; ") == [
         "segments row 2 repeats the utterance 'u1'",
         "segments row 3 names 'r9', which is not in wav.scp",
-        "segments row 4 duration_s is '-1.0', not more than 0 seconds",
-        "segments row 5 start_s is 'x', not 0 or more seconds",
+        "segments row 4 duration_s is '-1.0' and must be more than 0 seconds",
+        "segments row 5 start_s is 'x' and must be 0 or more seconds",
         "segments row 6 has 2 fields, not 4",
         "wav.scp row 2 repeats the recording 'r1'",
         "wav.scp row 3 has 1 fields, not 2",
@@ -186,6 +186,6 @@ def test_lhotse__what_is_no_file_is_refused_by_line(tmp_path):
         "recordings.jsonl row 4 has not exactly one source",
         "recordings.jsonl row 5 repeats the recording 'r1'",
         "supervisions.jsonl row 1 names the recording 'r9', which is not there",
-        "supervisions.jsonl row 2 duration_s is '0', not more than 0 seconds",
-        "supervisions.jsonl row 2 start_s is '-1', not 0 or more seconds",
+        "supervisions.jsonl row 2 duration_s is '0' and must be more than 0 seconds",
+        "supervisions.jsonl row 2 start_s is '-1' and must be 0 or more seconds",
     ]

@@ -67,7 +67,7 @@ def test_columns__are_taken_by_the_table_s_own_names(tmp_path, name):
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_table_without_paths__names_its_columns_and_the_option(tmp_path, name):
     file = write(plant(tmp_path, "a.wav") / name, [{"file": "a.wav", "label": "x"}])
-    with pytest.raises(CorpusError, match=r"has no column 'path'; its columns are: file, label; .* --column path=NAME"):
+    with pytest.raises(CorpusError, match=r"has no column 'path', but 'file', 'label'; .* --column path=NAME"):
         read_corpus(file)
 
 
@@ -99,12 +99,12 @@ def test_all_bad_rows_of_a_jsonl__are_reported_together_by_line(tmp_path):
     source, _, problems = str(caught.value).partition(" rows to mend: ")
     assert source == f"{tmp_path / 't.jsonl'} has 11"
     assert problems.split("; ") == [
-        "row 1 start_s is '-1', not 0 or more seconds",
+        "row 1 start_s is '-1' and must be 0 or more seconds",
         "row 3 is not a JSON object",
         "row 4 is not a JSON object",
         "row 5 path is a list, not a text or a number",
-        "row 6 duration_s is 'true', not more than 0 seconds",
-        "row 6 start_s is 'x', not 0 or more seconds",
+        "row 6 duration_s is 'true' and must be more than 0 seconds",
+        "row 6 start_s is 'x' and must be 0 or more seconds",
         "row 7 label is an object, not a text or a number",
         "row 8 'gone.wav' does not exist",
         "row 9 'gone.wav' does not exist",
@@ -119,7 +119,7 @@ def test_missing_files__cost_their_rows_and_are_the_manifest_s_problems(tmp_path
     manifest = read_corpus(file)
     said = "2 rows whose file is missing: row 3 'gone.wav' does not exist; row 5 'gone/too.wav' does not exist (row 1 is the header)"
     assert len(manifest) == 4
-    assert manifest.problems.sentence("rows whose file is missing") == f"{file} has {said}"
+    assert manifest.problems.sentence("whose file is missing") == f"{file} has {said}"
     with pytest.raises(CorpusError, match="2 rows whose file is missing"):
         read_corpus(file, strict=True)
 
@@ -133,7 +133,7 @@ def test_rows__keep_where_they_come_from(tmp_path):
 
 def test_two_durations_from_one_start__repeat_a_clip(tmp_path):
     rows = [{"path": "a.wav", "duration_s": 1}, {"path": "a.wav", "duration_s": 2}]
-    with pytest.raises(CorpusError, match="has 1 rows to mend: row 3 repeats row 2"):
+    with pytest.raises(CorpusError, match="has 1 row to mend: row 3 repeats row 2"):
         read_corpus(write(plant(tmp_path, "a.wav") / "t.csv", rows))
 
 

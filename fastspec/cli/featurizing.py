@@ -95,7 +95,7 @@ def featurize(
         pipeline.check_output(output, resume=resume, overwrite=overwrite, flags=True)
         manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
         if manifest.problems:
-            show(f"fastspec: {manifest.problems.sentence('rows whose file is missing')}; those clips will have no features", stderr=True)
+            show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
         with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
             known = output if resume else None
             plan = pipeline.plan_run(

@@ -59,7 +59,7 @@ def read_corpus(
     else:
         manifest = read_samples(corpus)
     if strict and manifest.problems:
-        raise CorpusError(manifest.problems.sentence("rows whose file is missing"))
+        raise CorpusError(manifest.problems.sentence("whose file is missing"))
     return _with_patterns(manifest, patterns)
 
 

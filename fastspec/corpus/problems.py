@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from fastspec.errors import counted
+
 _SHOWN = 10
 
 
@@ -12,7 +14,7 @@ class RowProblems:
 
     >>> problems = RowProblems("clips.csv", several=False, header=True)
     >>> problems.extend([("clips.csv", 7, "has no path"), ("clips.csv", 3, "repeats row 2")])
-    >>> problems.sentence("rows to mend")
+    >>> problems.sentence("to mend")
     'clips.csv has 2 rows to mend: row 3 repeats row 2; row 7 has no path (row 1 is the header)'
     """
 
@@ -28,7 +30,8 @@ class RowProblems:
         self._found += found
 
     def sentence(self, what: str) -> str:
-        """All of it in one line, sorted by row."""
+        """All of it in one line, sorted by row; `what` says what the rows are."""
         shown = [f"{f'{table} ' if self._several else ''}row {row} {text}" for table, row, text in sorted(self._found)[:_SHOWN]]
         more = f"; and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
-        return f"{self._source} has {len(self)} {what}: {'; '.join(shown)}{more}{' (row 1 is the header)' if self.header else ''}"
+        header = " (row 1 is the header)" if self.header else ""
+        return f"{self._source} has {counted(len(self), 'row')} {what}: {'; '.join(shown)}{more}{header}"

@@ -3,6 +3,7 @@
 import codecs
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -204,9 +205,17 @@ def _choose_columns(place: Place, present: list[str], columns: Mapping[str, str]
     known = TEXTS if "audio_hash" in present else tuple(name for name in TEXTS if name not in FOUND)
     chosen = {name: columns.get(name, name) for name in known if columns.get(name, name) in present}
     if "path" not in chosen:
-        listed = ", ".join(present)
-        raise CorpusError(f"{place} has no column 'path'; its columns are: {listed}; name the one with the files by --column path=NAME")
+        listed = ", ".join(map(repr, present))
+        raise CorpusError(
+            f"{place} has no column 'path', but {listed}; name the one with the files by --column path=NAME{_separators(present)}"
+        )
     return chosen
+
+
+def _separators(present: list[str]) -> str:
+    """Advice, where the only name of a column looks like several."""
+    several = len(present) == 1 and re.search(r"[;|\t,]", present[0])
+    return f"; columns end at commas in a .csv and at tabs in a .tsv, not at {several[0]!r}" if several else ""
 
 
 def _as_texts(table: pl.DataFrame, chosen: Mapping[str, str]) -> pl.DataFrame:

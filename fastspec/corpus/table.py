@@ -62,7 +62,7 @@ def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: Row
     missing = list(_find_missing(recordings, table)) if isinstance(recordings, Files) else []
     if problems:
         problems.extend(missing)
-        raise CorpusError(problems.sentence("rows to mend"))
+        raise CorpusError(problems.sentence("to mend"))
     if isinstance(recordings, Files):
         _refuse_all_missing(source, recordings, table, len(missing))
         table, recordings = _read_elsewhere(table, recordings)
@@ -93,7 +93,7 @@ def _find_problems(texts: pl.DataFrame, table: pl.DataFrame) -> list[tuple[str, 
     found = [(*row, "has no path") for row in where.filter(texts["path"].is_null()).rows()]
     for name, bad, allowed in (("start_s", bad_start, "0 or more seconds"), ("duration_s", bad_duration, "more than 0 seconds")):
         values = texts[name].filter(bad)
-        found += [(*row, f"{name} is {text!r}, not {allowed}") for row, text in zip(where.filter(bad).rows(), values, strict=True)]
+        found += [(*row, f"{name} is {text!r} and must be {allowed}") for row, text in zip(where.filter(bad).rows(), values, strict=True)]
     clips = table.filter(~(bad_start | bad_duration | texts["path"].is_null()))
     clip = (READ_FROM, "path", pl.col("start_s").fill_null(0.0))
     # Few rows have the hash of another; to group all of them would take several times the table's memory.

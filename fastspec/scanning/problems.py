@@ -39,7 +39,7 @@ def _find_unreadable(manifest: Manifest, clips: pl.DataFrame) -> Iterator[Proble
         several, header = manifest.origins["table"].n_unique() > 1, (manifest.problems is not None and manifest.problems.header)
         located = RowProblems(manifest.source, several=several, header=header)
         located.extend((table, row, text) for (table, row), text in zip(manifest.origins.filter(failed).rows(), texts, strict=True))
-        text = located.sentence("rows that cannot be read")
+        text = located.sentence("that cannot be read")
     yield Problem("unreadable", len(texts), text, "mend or remove them")
 
 
