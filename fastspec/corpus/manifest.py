@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import polars as pl
 
 from fastspec.corpus.problems import RowProblems
+from fastspec.display import table_html
 from fastspec.errors import FastspecError
 
 SCHEMA = {
@@ -40,6 +41,7 @@ FOUND = {
     "duplicate_of": pl.Int64,
 }
 _DIGEST_ROWS = 65_536
+_SHOWN_CLASSES = 10
 
 
 class ClipRow(NamedTuple):
@@ -107,6 +109,13 @@ class Manifest:
     def __repr__(self) -> str:
         ignored = f", {self.ignored} other files ignored" if self.ignored else ""
         return f"<Manifest of {self.source!r}: {len(self)} clips, {len(self.classes)} classes{ignored}>"
+
+    def _repr_html_(self) -> str:
+        counts = self.table["label"].drop_nulls().value_counts(sort=True)
+        shown = ", ".join(f"{label} {n:,}" for label, n in counts.head(_SHOWN_CLASSES).iter_rows())
+        more = f" and {len(counts) - _SHOWN_CLASSES:,} more" if len(counts) > _SHOWN_CLASSES else ""
+        rows = {"clips": len(self), "recordings": self.table["path"].n_unique(), "classes": len(counts), "clips of each": shown + more}
+        return table_html(f"Manifest of {self.source}", rows)
 
     @property
     def classes(self) -> list[str]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.errors import FastspecError, LearnError, PluginError
+from fastspec.display import table_html
+from fastspec.errors import FastspecError, LearnError, PluginError, counted
 from fastspec.learn.card import model_card
 from fastspec.learn.classifier import Classifier
 from fastspec.learn.decisions import Decisions
@@ -52,7 +53,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Bundle:
     """A trained classifier.
 
@@ -85,6 +86,23 @@ class Bundle:
     decisions: Decisions
     metrics: dict[str, Any] | None
     band_means: list[float]
+
+    def __repr__(self) -> str:
+        learned = f"{counted(len(self.classes), 'class', 'classes')}, learned from {counted(self.n_clips, 'clip')}"
+        return f"<Bundle of {self.plugin.name}: {learned}>"
+
+    def _repr_html_(self) -> str:
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        rows = {
+            "model": self.model,
+            "plugin": f"{self.plugin.distribution} {self.plugin.version}",
+            "classes": ", ".join(self.classes),
+            "learned from": counted(self.n_clips, "clip"),
+            "answers for": f"each {self.by}",
+            "recipe": self.recipe.digest()[:12],
+            "made with": versions,
+        }
+        return table_html(f"Bundle of {self.plugin.name}", rows)
 
     def has_seen(self, hashes: NDArray[np.str_]) -> NDArray[np.bool_]:
         """Whether each clip of `Dataset.hashes` sounds like one of the training, `(clips,)` bool."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from fastspec.display import changed_repr
 from fastspec.spec.checks import check_bank, check_blocks, check_framing, check_log, check_samples
 from fastspec.spec.fields import check_names, check_types
 
@@ -25,7 +26,7 @@ DeltaMethod = Literal["savgol", "kaldi"]
 DELTA_ENDINGS = ("_delta", "_delta2")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FeatureSpec:
     """How a waveform becomes features of shape `(frames, bands)`. Fields bear librosa's names where librosa has one.
 
@@ -164,6 +165,8 @@ class FeatureSpec:
     normalize: Normalize = "none"
     norm_mean: float = 0.0
     norm_std: float = 1.0
+
+    __repr__ = changed_repr
 
     def __post_init__(self) -> None:
         check_types(self)

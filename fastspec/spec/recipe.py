@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from fastspec.display import changed_fields, changed_repr, table_html
 from fastspec.errors import SpecError, choices
 from fastspec.spec.feature import FeatureSpec
 from fastspec.spec.fields import ARTICLES, check_names, check_types, field_kinds, field_names, is_list
@@ -21,7 +22,7 @@ LONGEST_S = 86_400
 SHORTEST_HOP_S = 0.001
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ClipPolicy:
     """How a recording becomes waveforms of fixed length: one, or with a `hop_s` as many windows as it takes.
 
@@ -63,6 +64,8 @@ class ClipPolicy:
     channel: Channel = "mean"
     resample: Resample = "HQ"
 
+    __repr__ = changed_repr
+
     def __post_init__(self) -> None:
         check_types(self)
         if self.clip_s is not None and not 0 < self.clip_s <= LONGEST_S:
@@ -97,7 +100,7 @@ class ClipPolicy:
         return replace(self, **changes)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
     """A `FeatureSpec` with a `ClipPolicy`: all that decides the numbers of a clip's features.
 
@@ -110,6 +113,23 @@ class Recipe:
 
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     clip: ClipPolicy = field(default_factory=ClipPolicy)
+
+    __repr__ = changed_repr
+
+    def _repr_html_(self) -> str:
+        spec, clip = self.spec, self.clip
+        length = "not chosen yet" if clip.clip_s is None else f"{clip.clip_s:g} s, {spec.n_frames(self.n_samples):,} frames"
+        frame = f"{spec.window_length:,} samples ({spec.window}) every {spec.hop_length:,}, FFT of {spec.n_fft:,}"
+        features = f"{' + '.join(spec.parts())}, {spec.n_bands:,} bands, {'linear' if spec.log == 'none' else spec.log}"
+        changed = ", ".join(f"{name}={value!r}" for name, value in (changed_fields(spec) | changed_fields(clip)).items())
+        rows = {
+            "features": features,
+            "sample rate": f"{spec.sample_rate:,} Hz",
+            "frames": frame,
+            "clips": length,
+            "not as by default": changed,
+        }
+        return table_html(f"Recipe {self.digest()[:12]}", rows)
 
     @property
     def n_samples(self) -> int:

@@ -10,6 +10,7 @@ import polars as pl
 import zarr
 from numpy.typing import NDArray
 
+from fastspec.display import table_html
 from fastspec.errors import StoreError
 from fastspec.spec import Recipe
 from fastspec.store.layout import Layout
@@ -45,6 +46,17 @@ class FeatureStore:
         clips, frames, bands = self._layout.shape
         statuses = ", ".join(f"{n} {status}" for status, n in self.status_counts().items())
         return f"<FeatureStore {str(self.path)!r}: {clips} clips x {frames} frames x {bands} bands; {statuses}>"
+
+    def _repr_html_(self) -> str:
+        statuses = ", ".join(f"{n:,} {status}" for status, n in self.status_counts().items())
+        shape = " × ".join(f"{n:,} {axis}" for n, axis in zip(self._layout.shape, ("clips", "frames", "bands"), strict=True))
+        rows = {
+            "features": f"{shape}, {self.dtype}",
+            "clips": statuses,
+            "classes": len({label for label in self.labels if label is not None}),
+            "recipe": self.recipe.digest()[:12],
+        }
+        return table_html(f"FeatureStore {self.path}", rows)
 
     @cached_property
     def features(self) -> zarr.Array[Any]:
