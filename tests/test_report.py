@@ -392,3 +392,11 @@ def test_leaderboard_picture__has_a_line_for_each_row_from_the_top():
     assert axes.get_ylim() == (1.5, -0.5)
     with pytest.raises(ReportError, match="empty"):
         plot_leaderboard([], title="x")
+
+
+def test_durations_over_decades__are_ticked_at_1_2_and_5():
+    figure = fastspec.report.plot_durations([0.3, 1.0, 8.0], title="lengths")
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both")]
+    assert {text for text in labels if text} >= {"0.5", "1", "2", "5"}
+    assert not any("times" in text for text in labels)

@@ -132,12 +132,13 @@ def _draw(scanned: "ScanReport", folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CorpusError(f"{folder} cannot be made: {error.strerror}; choose another folder") from None
-    found, source, written = scanned.manifest.found, scanned.manifest.source, []
+    found, written = scanned.manifest.found, list[Path]()
+    corpus = scanned.manifest.source.rstrip("/").rpartition("/")[2]
     if scanned.classes:
-        written.append(save_picture(plot_classes(scanned.classes, title=source), folder / "classes.png"))
+        written.append(save_picture(plot_classes(scanned.classes, title=f"Classes of {corpus}"), folder / "classes.png"))
     if found is not None and scanned.durations_s:
         lengths = found.filter(pl.col("status").is_in(["ok", "silent"])).select(pl.col("frames") / pl.col("sample_rate")).to_series()
-        written.append(save_picture(plot_durations(lengths.to_numpy(), title=source), folder / "durations.png"))
+        written.append(save_picture(plot_durations(lengths.to_numpy(), title=f"Lengths of clips in {corpus}"), folder / "durations.png"))
     return written
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from fastspec.report import ReportError
@@ -74,7 +75,9 @@ def plot_durations(seconds: ArrayLike, *, title: str) -> Figure:
     axes.hist(lengths, bins=edges.tolist(), color=_BAR)
     if logarithmic:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axvline(float(np.median(lengths)), color="black", linewidth=0.8, linestyle=":")
     axes.set_xlabel("seconds (dotted: median)", fontsize=9)
     axes.set_ylabel("clips", fontsize=9)
