@@ -81,7 +81,7 @@ def forge(bundle: Path, name: str, data: bytes) -> None:
     edit(bundle, lambda header: header["files"].update(hashes))
 
 
-@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "rocket", "svm"])
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lda", "lightgbm", "logistic", "rocket", "svm"])
 def test_bundle__round_trips_through_another_process(name: str, tmp_path: Path) -> None:
     bundle = toy_bundle(name)
     bundle.save(tmp_path / "model")
@@ -104,7 +104,7 @@ def test_bundle__round_trips_through_another_process(name: str, tmp_path: Path) 
     assert loaded.model.threads == 2
 
 
-@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "rocket", "svm"])
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lda", "lightgbm", "logistic", "rocket", "svm"])
 def test_equal_training__gives_equal_bytes(name: str, tmp_path: Path) -> None:
     first, again = toy_bundle(name).save(tmp_path / "first"), toy_bundle(name).save(tmp_path / "again")
     files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
@@ -367,7 +367,7 @@ def test_forged_header_with_another_number_of_classes__is_refused(saved: Path) -
         load_bundle(saved)
 
 
-@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lightgbm", "logistic", "rocket", "svm"])
+@pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting", "lda", "lightgbm", "logistic", "rocket", "svm"])
 def test_model_of_two_classes_that_claims_three__is_refused(name: str, tmp_path: Path) -> None:
     saved = toy_bundle(name).save(tmp_path / "model")
     own = json.loads((saved / "model" / "classifier.json").read_text()) | {"present": [0, 1, 2], "n_classes": 3}

@@ -15,6 +15,7 @@ from fastspec.testing import CHECKS, Check, CheckResult, check_classifier, toy_c
 FAST: dict[str, dict[str, Any]] = {
     "extra-trees": {"n_estimators": 30},
     "gradient-boosting": {"n_estimators": 20},
+    "lda": {},
     "lightgbm": {"n_estimators": 30},
     "logistic": {},
     "rocket": {"n_features": 840},

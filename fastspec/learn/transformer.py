@@ -30,7 +30,7 @@ class FeatureTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         spec: a preset's name, a recipe or a spec. Waveforms of several lengths, and paths, need a recipe with a `clip_s`: they are cut,
             or padded with zeros, to that.
-        pool: None for the features as they are; "stats" or "flatten" for one row a clip, as most estimators want it.
+        pool: None for the features as they are; "stats", "shape" or "flatten" for one row a clip, as most estimators want it.
 
     Raises:
         SpecError: a spec that cannot be computed, or one without a clip length where one is needed.
