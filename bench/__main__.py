@@ -1,13 +1,14 @@
-"""`python -m bench kernel | stages | corpus | memory | rows | scan | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench NAME`: run one benchmark and print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import corpus, golden, kernel, memory, picture, readme, rows, scan, stages
+from bench import accuracy, corpus, golden, kernel, memory, picture, readme, rows, scan, stages
 from bench.measure import machine
-from bench.output import as_json, as_table, as_text
+from bench.output import as_json, as_table, as_text, describe
+from bench.tasks import TASKS
 from fastspec.errors import FastspecError
 
 
@@ -46,6 +47,16 @@ def _parser() -> argparse.ArgumentParser:
         "--case", type=int, choices=range(len(corpus.CASES)), action="append", help="only this one, from 0; may be repeated"
     )
     command.set_defaults(run=_corpus)
+    purpose = "accuracy on real recordings, whole groups held out, beside others' features; fetches 355 MB, takes hours"
+    command = commands.add_parser("accuracy", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--task", choices=[task.name for task in TASKS], action="append", help="only this one; may be repeated")
+    command.add_argument("--model", metavar="NAME", action="append", help="only this row of the table, or this plugin; may be repeated")
+    command.add_argument("--folder", type=Path, required=True, help="keeps features and finished scores, so that a stopped run goes on")
+    command.add_argument("--seeds", type=_at_least(int, 1), default=accuracy.SEEDS, help="each with folds of its own (%(default)s)")
+    command.add_argument("--workers", type=_at_least(int, 1), default=1, help="threads that compute features (%(default)s)")
+    command.add_argument("--readme", action="store_true", help="put the tables into README too")
+    command.set_defaults(run=_accuracy)
     purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
     command = commands.add_parser("memory", help=purpose, description=purpose)
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -118,6 +129,17 @@ def _corpus(options: argparse.Namespace) -> str:
     rows = corpus.run_corpus(cases, share=options.share, repeat=options.repeat)
     where = machine() | {"workers": corpus.WORKERS}
     return as_json("bench corpus", where, rows) if options.json else as_text(where, corpus.COLUMNS, rows)
+
+
+def _accuracy(options: argparse.Namespace) -> str:
+    tasks = [task for task in TASKS if not options.task or task.name in options.task]
+    entrants = accuracy.choose(options.model)
+    rows = accuracy.run_accuracy(options.folder, tasks=tasks, entrants=entrants, seeds=options.seeds, workers=options.workers)
+    text = f"{accuracy.as_tables(rows, tasks)}\n\n{describe(accuracy.host())}"
+    if options.readme:
+        readme.put_table("accuracy", text)
+    lines = accuracy.run_lines(rows, tasks)
+    return as_json("bench accuracy", accuracy.host(), [*rows, *lines]) if options.json else text
 
 
 def _memory(options: argparse.Namespace) -> str:

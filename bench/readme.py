@@ -47,6 +47,11 @@ def write_readme(*, clips: int, seconds: float, repeat: int, path: Path = README
     return path
 
 
+def put_table(name: str, table: str, *, path: Path = README) -> None:
+    """Put one table between its markers. RunFailed when a marker is missing."""
+    path.write_text(replace_between(path.read_text(encoding="utf8"), name, table), encoding="utf8")
+
+
 def replace_between(text: str, name: str, table: str) -> str:
     """A text with another table between its markers `<!-- NAME -->` and `<!-- /NAME -->`."""
     text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: f"{m[1]}\n{table}\n\n{m[2]}", text, flags=re.DOTALL)

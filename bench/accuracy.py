@@ -1,0 +1,169 @@
+"""How accurate classifiers are on real recordings of groups, or of actors, that they have never met."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.entrants import ENTRANTS, Columns, Entrant
+from bench.measure import machine
+from bench.output import as_table
+from bench.tasks import FOLDS, SEEDS, TASKS, Task, task_folds, task_store
+from fastspec.demo.corpora import CorpusUnavailable
+from fastspec.errors import PluginError, RunFailed, choices
+from fastspec.learn import Dataset, Evaluation, evaluate
+from fastspec.learn.cells import Cells, cell_key
+from fastspec.learn.registry import plugin_info
+from fastspec.learn.versions import library_versions
+
+# A 95 % interval of a normal distribution is that many standard errors wide.
+_WIDTH = 2 * 1.959964
+Row = dict[str, Any]
+
+
+def run_accuracy(
+    folder: Path, *, tasks: Sequence[Task] = TASKS, entrants: Sequence[Entrant] = ENTRANTS, seeds: int = SEEDS, workers: int = 1
+) -> list[Row]:
+    """One row for each task and each entrant that can take part here; why others cannot is told on standard error.
+
+    Args:
+        folder: keeps tables, features, columns and finished scores; what is there is not computed again.
+        seeds: each gives other folds and other models; scores are the mean.
+        workers: threads that compute features.
+    """
+    rows = []
+    able = [entrant for entrant in entrants if _can(entrant)]
+    for task in tasks:
+        for entrant in able:
+            try:
+                rows.append(_measure(task, entrant, folder, seeds=seeds, workers=workers))
+            except (CorpusUnavailable, PluginError) as error:
+                print(f"bench: {entrant.name} is left out of {task.name}: {error}", file=sys.stderr)
+    return rows
+
+
+def choose(names: Sequence[str] | None) -> list[Entrant]:
+    """The entrants of these names or plugins; all, when none is named. RunFailed for a name that nobody bears."""
+    for name in names or ():
+        if not any(name in (entrant.name, entrant.model) for entrant in ENTRANTS):
+            raise RunFailed(f"no entrant is called {name!r}; {choices(name, [entrant.name for entrant in ENTRANTS])}")
+    return [entrant for entrant in ENTRANTS if not names or entrant.name in names or entrant.model in names]
+
+
+def host() -> dict[str, Any]:
+    """The machine, and the versions of what learns."""
+    told = machine()
+    return told | {"packages": told["packages"] | {name: version(name) for name in ("scikit-learn", "lightgbm")}}
+
+
+def _can(entrant: Entrant) -> bool:
+    reason = entrant.missing()
+    if reason is not None:
+        print(f"bench: {entrant.name} is left out: {reason}", file=sys.stderr)
+    return reason is None
+
+
+def _measure(task: Task, entrant: Entrant, folder: Path, *, seeds: int, workers: int) -> Row:
+    """The row of one cell, from the folder where it is there."""
+    dataset = Dataset.from_store(task_store(task, entrant.recipe(), folder, name=entrant.front_end, workers=workers))
+    splits = task_folds(task, dataset, seeds=seeds)
+    what = {"task": task.name, "entrant": entrant.name, "model": entrant.model, "params": dict(entrant.params), "kind": entrant.kind}
+    key = cell_key(dataset, splits, versions=library_versions(), origin=list(plugin_info(entrant.model)), **what)
+    cells = Cells(folder / "cells")
+    if (kept := cells.read(key)) is not None:
+        return kept
+    if entrant.columns is not None:
+        dataset = _with_columns(dataset, _kept_columns(entrant, dataset, folder))
+    row = what | _scores(evaluate(dataset, entrant.model, params=entrant.params, repeats=seeds, splits=splits))
+    cells.write(key, row)
+    return row
+
+
+def _with_columns(dataset: Dataset, columns: Columns) -> Dataset:
+    """The same clips with columns as their only frame: a classifier that takes features flat sees just these."""
+    return replace(dataset, features=columns[:, None, :], valid_frames=np.ones(len(dataset), np.int32), recipe=None)
+
+
+def _kept_columns(entrant: Entrant, dataset: Dataset, folder: Path) -> Columns:
+    """An anchor's columns, computed once for a store."""
+    assert entrant.columns is not None
+    path = folder / f"{Path(dataset.source).stem}-{entrant.columns.__name__}.npy"
+    if not path.exists():
+        draft = path.with_suffix(".draft.npy")
+        np.save(draft, entrant.columns(dataset))
+        draft.replace(path)
+    return np.asarray(np.load(path), np.float32)
+
+
+def _scores(evaluation: Evaluation) -> Row:
+    """Scores with a standard error over groups, which is that of the bootstrap interval's width."""
+    low, high = evaluation.intervals["accuracy"]
+    headline = {name: None if np.isnan(value) else value for name, value in evaluation.headline().items()}
+    tested = {"n_tested": len(evaluation.labels), "n_groups": len(set(evaluation.groups)), "n_classes": len(evaluation.classes)}
+    return tested | headline | {"standard_error": (high - low) / _WIDTH, "fit_s": evaluation.fit_s, "predict_s": evaluation.predict_s}
+
+
+def run_lines(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> list[Row]:
+    """For each task the best classifier without torch and the best of all, beside what they are to reach.
+
+    A line is met when the accuracy is at most one standard error below it.
+    """
+    lines: list[Row] = []
+    for task in tasks:
+        for kinds, line in ((("plugin",), task.line), (("plugin", "with torch"), task.best_line)):
+            of_task = [row for row in rows if row["task"] == task.name]
+            found = [row for row in of_task if row["kind"] in kinds]
+            if found:
+                best = max(found, key=lambda row: row["accuracy"])
+                anchor = max((row["accuracy"] for row in of_task if row["kind"] == "anchor"), default=None)
+                lines.append(
+                    {
+                        "task": task.name,
+                        "among": " or ".join(kinds),
+                        "best": best["entrant"],
+                        "accuracy": best["accuracy"],
+                        "standard_error": best["standard_error"],
+                        "anchor": anchor,
+                        "line": line,
+                        "met": best["accuracy"] >= line - best["standard_error"],
+                    }
+                )
+    return lines
+
+
+LINES = {
+    "task": "task",
+    "among": "among",
+    "best": "best",
+    "shown": "accuracy ± standard error",
+    "anchor_shown": "best anchor",
+    "line_shown": "line",
+    "met": "met",
+}
+
+
+def as_tables(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> str:
+    """Who reaches what on which task, and the lines."""
+    shown = [task.name for task in tasks if any(row["task"] == task.name for row in rows)]
+    table = [
+        {"entrant": name} | {row["task"]: f"{row['accuracy']:.3f} ± {row['standard_error']:.3f}" for row in rows if row["entrant"] == name}
+        for name in dict.fromkeys(row["entrant"] for row in rows)
+    ]
+    matrix = as_table({"entrant": "classifier"} | {name: name for name in shown}, table)
+    lines = [
+        line
+        | {
+            "shown": f"{line['accuracy']:.3f} ± {line['standard_error']:.3f}",
+            "line_shown": f"{line['line']:.2f}",
+            "anchor_shown": None if line["anchor"] is None else f"{line['anchor']:.3f}",
+        }
+        for line in run_lines(rows, tasks)
+    ]
+    told = (
+        f"Accuracy ± standard error over groups; {FOLDS} folds of whole groups and {SEEDS} seeds, or one cast trains and the other tests."
+    )
+    return f"{matrix}\n\n{as_table(LINES, lines)}\n\n{told}"
