@@ -1,5 +1,6 @@
 """How accurate classifiers are on real recordings of groups, or of actors, that they have never met."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +16,9 @@ from bench.output import as_table
 from bench.tasks import FOLDS, SEEDS, TASKS, Task, task_folds, task_store
 from fastspec.demo.corpora import CorpusUnavailable
 from fastspec.errors import PluginError, RunFailed, choices
-from fastspec.learn import Dataset, Evaluation, evaluate
+from fastspec.learn import ColumnClassifier, Dataset, Evaluation, evaluate, load_plugin
 from fastspec.learn.cells import Cells, cell_key
+from fastspec.learn.pooling import pool_features
 from fastspec.learn.registry import plugin_info
 from fastspec.learn.versions import library_versions
 
@@ -76,9 +78,10 @@ def _measure(task: Task, entrant: Entrant, folder: Path, *, seeds: int, workers:
     cells = Cells(folder / "cells")
     if (kept := cells.read(key)) is not None:
         return kept
-    if entrant.columns is not None:
-        dataset = _with_columns(dataset, _kept_columns(entrant, dataset, folder))
-    row = what | _scores(evaluate(dataset, entrant.model, params=entrant.params, repeats=seeds, splits=splits))
+    columns, params = _kept_columns(entrant, dataset, folder), entrant.params
+    if columns is not None:
+        dataset, params = _with_columns(dataset, columns), {**params, "pool": "flatten"}
+    row = what | _scores(evaluate(dataset, entrant.model, params=params, repeats=seeds, splits=splits))
     cells.write(key, row)
     return row
 
@@ -88,13 +91,20 @@ def _with_columns(dataset: Dataset, columns: Columns) -> Dataset:
     return replace(dataset, features=columns[:, None, :], valid_frames=np.ones(len(dataset), np.int32), recipe=None)
 
 
-def _kept_columns(entrant: Entrant, dataset: Dataset, folder: Path) -> Columns:
-    """An anchor's columns, computed once for a store."""
-    assert entrant.columns is not None
-    path = folder / f"{Path(dataset.source).stem}-{entrant.columns.__name__}.npy"
+def _kept_columns(entrant: Entrant, dataset: Dataset, folder: Path) -> Columns | None:
+    """The columns that the entrant's classifier sees, computed once for a store: each row depends on its clip alone, so that whoever
+    pools in every fold sees the same. None for a classifier that sees features."""
+    if entrant.columns is not None:
+        name, make = entrant.columns.__name__, entrant.columns
+    elif issubclass(plugin := load_plugin(entrant.model), ColumnClassifier):
+        how = plugin.from_params(entrant.params).pool
+        name, make = how, lambda dataset: pool_features(np.asarray(dataset.features), dataset.valid_frames, how=how)
+    else:
+        return None
+    path = folder / f"{Path(dataset.source).stem}-{name}.npy"
     if not path.exists():
-        draft = path.with_suffix(".draft.npy")
-        np.save(draft, entrant.columns(dataset))
+        draft = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(draft, make(dataset))
         draft.replace(path)
     return np.asarray(np.load(path), np.float32)
 

@@ -76,9 +76,9 @@ def egemaps(dataset: Dataset) -> Columns:
 
 
 ENTRANTS = (
-    Entrant("hand, extra-trees", "anchor", "extra-trees", {"n_estimators": 200, "pool": "flatten"}, "hand", band_statistics),
-    Entrant("hand, logistic", "anchor", "logistic", {"C": 1.0, "pool": "flatten"}, "hand", band_statistics),
-    Entrant("eGeMAPS, svm", "anchor", "svm", {"pool": "flatten"}, "librosa", egemaps, "opensmile"),
+    Entrant("hand, extra-trees", "anchor", "extra-trees", {"n_estimators": 200}, "hand", band_statistics),
+    Entrant("hand, logistic", "anchor", "logistic", {"C": 1.0}, "hand", band_statistics),
+    Entrant("eGeMAPS, svm", "anchor", "svm", {}, "librosa", egemaps, "opensmile"),
     Entrant("extra-trees", "plugin", "extra-trees"),
     Entrant("gradient-boosting", "plugin", "gradient-boosting"),
     Entrant("lda", "plugin", "lda"),

@@ -18,6 +18,7 @@ from fastspec.presets import preset
 CASTS = Task("one→other", ("one", "other"), 0.9, 0.9)
 ALONE = Task("one", ("one",), 0.9, 0.99)
 QUICK = [entrant for entrant in ENTRANTS if entrant.name in ("hand, logistic", "lda")]
+SHAPES = [Entrant("shape", "plugin", "lda", {"pool": "shape"}), Entrant("logistic", "plugin", "logistic")]
 TINY = preset("librosa", n_mels=16, n_fft=512, win_length=512, clip_s=0.3)
 
 
@@ -110,6 +111,14 @@ def test_entrant_that_is_not_installed__is_named_with_the_reason(tmp_path, capsy
     told = capsys.readouterr().err
     assert "a is left out: no-such-package is not installed; to include it: pip install no-such-package" in told
     assert "b is left out: unknown classifier 'no-such-plugin'" in told
+
+
+@pytest.mark.usefixtures("corpora")
+def test_columns_that_are_pooled_once__give_the_scores_of_the_plugin_itself(tmp_path, monkeypatch):
+    pooled, _ = accuracy.run_accuracy(tmp_path / "a", tasks=[ALONE], entrants=SHAPES, seeds=1)
+    monkeypatch.setattr(accuracy, "_kept_columns", lambda *_arguments: None)
+    itself, _ = accuracy.run_accuracy(tmp_path / "b", tasks=[ALONE], entrants=SHAPES, seeds=1)
+    assert pooled["log_loss"] == pytest.approx(itself["log_loss"], rel=1e-6)
 
 
 def row(entrant: str, kind: str, score: float) -> accuracy.Row:
