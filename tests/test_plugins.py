@@ -49,6 +49,24 @@ def test_hyper_parameter_out_of_range__is_refused_in_one_line(name: str, wrong: 
         fit(name, **wrong)
 
 
+def test_lda_of_more_columns_than_its_covariance_has_room_for__is_refused() -> None:
+    features = np.zeros((4, 100, 82), np.float32)
+    model = load_plugin("lda").from_params({"pool": "flatten"})
+    with pytest.raises(PluginError, match=r"^lda is given 8200 columns and takes at most 8192; use pool=stats"):
+        model.fit(features, np.full(4, 100, np.int32), np.array([0, 0, 1, 1]), n_classes=2)
+
+
+def test_lda_with_all_its_covariance_shrunk_away__answers_the_nearest_mean() -> None:
+    random = np.random.default_rng(0)
+    columns = random.normal(size=(60, 1, 5)).astype(np.float32) + np.repeat(np.arange(3.0), 20)[:, None, None].astype(np.float32)
+    labels, valid = np.repeat(np.arange(3), 20), np.ones(60, np.int32)
+    model = load_plugin("lda").from_params({"pool": "flatten", "shrinkage": 1.0}).fit(columns, valid, labels, n_classes=3)
+    points = (columns[:, 0] - columns.mean(axis=(0, 1))) / columns.std(axis=(0, 1))
+    means = np.stack([points[labels == label].mean(axis=0) for label in range(3)])
+    nearest = ((points[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(model.predict_proba(columns, valid).argmax(axis=1), nearest)
+
+
 @pytest.mark.parametrize("name", ["extra-trees", "gradient-boosting"])
 def test_forged_tree__whose_children_lie_outside_is_refused(name: str, tmp_path: Path) -> None:
     model: Any = fit(name)
