@@ -173,7 +173,5 @@ def as_tables(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> str:
         }
         for line in run_lines(rows, tasks)
     ]
-    told = (
-        f"Accuracy ± standard error over groups; {FOLDS} folds of whole groups and {SEEDS} seeds, or one cast trains and the other tests."
-    )
+    told = f"Accuracy ± standard error over groups: {FOLDS} folds of whole groups, the mean of all seeds; A→B: all of A trains, B tests."
     return f"{matrix}\n\n{as_table(LINES, lines)}\n\n{told}"

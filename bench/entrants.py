@@ -90,6 +90,7 @@ ENTRANTS = (
     Entrant("svm", "plugin", "svm"),
     Entrant("cnn", "with torch", "cnn"),
     Entrant("transfer, aisfx", "with torch", "transfer", {"network": "aisfx"}, "aisfx"),
+    Entrant("transfer, aisfx, statistics", "with torch", "transfer", {"network": "aisfx", "statistics": True}, "aisfx"),
     Entrant("transfer, efficientnet-lite0", "with torch", "transfer", {"network": "efficientnet-lite0"}),
     Entrant("transfer, resemblyzer", "with torch", "transfer", {"network": "resemblyzer"}, "resemblyzer"),
 )
