@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, required=True, help="keeps features and finished scores, so that a stopped run goes on")
     command.add_argument("--seeds", type=_at_least(int, 1), default=accuracy.SEEDS, help="each with folds of its own (%(default)s)")
     command.add_argument("--workers", type=_at_least(int, 1), default=1, help="threads that compute features (%(default)s)")
+    command.add_argument("--finished", action="store_true", help="only print what the folder has")
     command.add_argument("--readme", action="store_true", help="put the tables into README too")
     command.set_defaults(run=_accuracy)
     purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
@@ -134,7 +135,8 @@ def _corpus(options: argparse.Namespace) -> str:
 def _accuracy(options: argparse.Namespace) -> str:
     tasks = [task for task in TASKS if not options.task or task.name in options.task]
     entrants = accuracy.choose(options.model)
-    rows = accuracy.run_accuracy(options.folder, tasks=tasks, entrants=entrants, seeds=options.seeds, workers=options.workers)
+    settings = {"seeds": options.seeds, "workers": options.workers, "finished": options.finished}
+    rows = accuracy.run_accuracy(options.folder, tasks=tasks, entrants=entrants, **settings)
     text = f"{accuracy.as_tables(rows, tasks)}\n\n{describe(accuracy.host())}"
     if options.readme:
         readme.put_table("accuracy", text)

@@ -28,7 +28,13 @@ Row = dict[str, Any]
 
 
 def run_accuracy(
-    folder: Path, *, tasks: Sequence[Task] = TASKS, entrants: Sequence[Entrant] = ENTRANTS, seeds: int = SEEDS, workers: int = 1
+    folder: Path,
+    *,
+    tasks: Sequence[Task] = TASKS,
+    entrants: Sequence[Entrant] = ENTRANTS,
+    seeds: int = SEEDS,
+    workers: int = 1,
+    finished: bool = False,
 ) -> list[Row]:
     """One row for each task and each entrant that can take part here; why others cannot is told on standard error.
 
@@ -36,15 +42,22 @@ def run_accuracy(
         folder: keeps tables, features, columns and finished scores; what is there is not computed again.
         seeds: each gives other folds and other models; scores are the mean.
         workers: threads that compute features.
+        finished: only the rows that the folder has; nothing is fitted.
     """
     rows = []
     able = [entrant for entrant in entrants if _can(entrant)]
     for task in tasks:
+        heard: dict[str, Dataset] = {}
         for entrant in able:
             try:
-                rows.append(_measure(task, entrant, folder, seeds=seeds, workers=workers))
+                if entrant.front_end not in heard:
+                    store = task_store(task, entrant.recipe(), folder, name=entrant.front_end, workers=workers)
+                    heard[entrant.front_end] = Dataset.from_store(store, in_memory_bytes=0)
+                row = _measure(task, entrant, heard[entrant.front_end], folder, seeds=seeds, finished=finished)
             except (CorpusUnavailable, PluginError) as error:
                 print(f"bench: {entrant.name} is left out of {task.name}: {error}", file=sys.stderr)
+            else:
+                rows += [row] if row else []
     return rows
 
 
@@ -69,19 +82,18 @@ def _can(entrant: Entrant) -> bool:
     return reason is None
 
 
-def _measure(task: Task, entrant: Entrant, folder: Path, *, seeds: int, workers: int) -> Row:
-    """The row of one cell, from the folder where it is there."""
-    dataset = Dataset.from_store(task_store(task, entrant.recipe(), folder, name=entrant.front_end, workers=workers))
+def _measure(task: Task, entrant: Entrant, dataset: Dataset, folder: Path, *, seeds: int, finished: bool) -> Row | None:
+    """The row of one cell, from the folder where it is there; None where it is not and should be."""
     splits = task_folds(task, dataset, seeds=seeds)
     what = {"task": task.name, "entrant": entrant.name, "model": entrant.model, "params": dict(entrant.params), "kind": entrant.kind}
     key = cell_key(dataset, splits, versions=library_versions(), origin=list(plugin_info(entrant.model)), **what)
     cells = Cells(folder / "cells")
-    if (kept := cells.read(key)) is not None:
+    if (kept := cells.read(key)) is not None or finished:
         return kept
     columns, params = _kept_columns(entrant, dataset, folder), entrant.params
     if columns is not None:
         dataset, params = _with_columns(dataset, columns), {**params, "pool": "flatten"}
-    row = what | _scores(evaluate(dataset, entrant.model, params=params, repeats=seeds, splits=splits))
+    row = what | _scores(evaluate(dataset.load(), entrant.model, params=params, repeats=seeds, splits=splits))
     cells.write(key, row)
     return row
 

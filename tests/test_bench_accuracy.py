@@ -100,6 +100,7 @@ def test_run_that_was_stopped__goes_on_and_computes_nothing_twice(tmp_path, monk
 
     monkeypatch.setattr(accuracy, "evaluate", refuse)
     assert accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE], entrants=QUICK, seeds=1) == first
+    assert accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE, CASTS], entrants=QUICK, seeds=1, finished=True) == first
     with pytest.raises(AssertionError, match="computed again"):
         accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE], entrants=QUICK, seeds=2)
 
