@@ -173,7 +173,7 @@ def as_tables(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> str:
     shown = [task.name for task in tasks if any(row["task"] == task.name for row in rows)]
     table = [
         {"entrant": name} | {row["task"]: f"{row['accuracy']:.3f} ± {row['standard_error']:.3f}" for row in rows if row["entrant"] == name}
-        for name in dict.fromkeys(row["entrant"] for row in rows)
+        for name in [entrant.name for entrant in ENTRANTS if any(row["entrant"] == entrant.name for row in rows)]
     ]
     matrix = as_table({"entrant": "classifier"} | {name: name for name in shown}, table)
     lines = [
