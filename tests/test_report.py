@@ -24,7 +24,8 @@ from fastspec.report import (
     save_picture,
     scores_table,
 )
-from fastspec.report.spectrogram import decibels, frequency_ticks
+from fastspec.report.levels import decibels
+from fastspec.report.ticks import frequency_ticks
 from fastspec.spec import FeatureSpec, Recipe
 
 RECIPE = Recipe().replace(n_mels=40)
