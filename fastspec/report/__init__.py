@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastspec.report.look import parse_size as parse_size
     from fastspec.report.picture import check_picture as check_picture
     from fastspec.report.picture import save_picture as save_picture
+    from fastspec.report.plotting import plot as plot
     from fastspec.report.reliability import plot_reliability as plot_reliability
     from fastspec.report.roc import plot_roc as plot_roc
     from fastspec.report.spectrogram import plot_spectrogram as plot_spectrogram
@@ -40,6 +41,7 @@ _HOMES = {
     "ledger_table": "tables",
     "parity_table": "tables",
     "parse_size": "look",
+    "plot": "plotting",
     "plot_classes": "corpus_pictures",
     "plot_confusion": "confusion",
     "plot_durations": "corpus_pictures",
@@ -56,7 +58,7 @@ _HOMES = {
 }
 
 __all__ = ["Look", "ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["parity_table", "parse_size", "plot_classes", "plot_confusion", "plot_durations", "plot_grid", "plot_leaderboard"]
+__all__ += ["parity_table", "parse_size", "plot", "plot_classes", "plot_confusion", "plot_durations", "plot_grid", "plot_leaderboard"]
 __all__ += ["plot_reliability", "plot_roc", "plot_spectrogram", "plot_waveform", "save_picture", "scan_text", "scores_table"]
 __all__ += ["write_images"]
 

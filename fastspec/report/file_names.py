@@ -16,7 +16,9 @@ def safe_name(text: str) -> str:
     ('_a_b_', '_con.wav', 'größe ♪', '_')
     """
     text = unicodedata.normalize("NFC", text)
-    text = "".join("_" if unicodedata.category(letter)[0] == "C" or unicodedata.category(letter) in ("Zl", "Zp") else letter for letter in text)
+    text = "".join(
+        "_" if unicodedata.category(letter)[0] == "C" or unicodedata.category(letter) in ("Zl", "Zp") else letter for letter in text
+    )
     text = _FORBIDDEN.sub("_", text).lstrip(" .")
     text = text.encode()[:_LONGEST_BYTES].decode(errors="ignore").rstrip(" .")
     return f"_{text}" if not text or _RESERVED.fullmatch(text) else text

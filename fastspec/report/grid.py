@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastspec.report import ReportError
 from fastspec.report.confusion import shortened
-from fastspec.report.levels import levels, range_of
+from fastspec.report.levels import check_one_block, levels, range_of
 from fastspec.report.look import Look
 from fastspec.report.picture import new_figure, soften
 from fastspec.report.spectrogram import add_bar, check_features, draw_band_axis, draw_levels, frame_times, span_of
@@ -64,14 +64,6 @@ def plot_grid(
     add_bar(figure, image, list(cells.ravel()), alone)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
-
-
-def check_one_block(spec: FeatureSpec) -> FeatureSpec:
-    """The only block of a spec that makes pictures, without its deltas; ReportError of several, and of one that is a line."""
-    alone = spec.replace(deltas=0)
-    if len(spec.features) != 1 or alone.n_bands < 2:
-        raise ReportError(f"the features are {', '.join(spec.features)}; give one block with several bands, as in --set features=mel")
-    return alone
 
 
 def _label(figure: Figure, cells: NDArray[np.object_], clips: Sequence[Float32], *, spec: FeatureSpec, look: Look, start_s: float) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.frontend import FrontEnd
+from fastspec.report import ReportError
 from fastspec.spec import FeatureSpec
 
 Float64 = NDArray[np.float64]
@@ -21,6 +22,14 @@ class Range(NamedTuple):
 
     low: float
     high: float
+
+
+def check_one_block(spec: FeatureSpec) -> FeatureSpec:
+    """The only block of a spec that makes pictures, without its deltas; ReportError of several, and of one that is a line."""
+    alone = spec.replace(deltas=0)
+    if len(spec.features) != 1 or alone.n_bands < 2:
+        raise ReportError(f"the features are {', '.join(spec.features)}; give one block with several bands, as in --set features=mel")
+    return alone
 
 
 def decibels(features: NDArray[np.floating], spec: FeatureSpec) -> Float64:
@@ -67,7 +76,7 @@ def range_of(level: Float64, spec: FeatureSpec, range_db: float) -> Range:
 
 
 def fixed_range(spec: FeatureSpec, range_db: float) -> Range | None:
-    """A range that is the same for every clip: of dB down from a full-scale sine, of chroma from 0 to 1; None where there is no such thing."""
+    """A range that is the same for every clip: of dB down from a full-scale sine, of chroma from 0 to 1; None where there is none."""
     if in_decibels(spec):
         high = full_scale_db(spec)
         return Range(high - range_db, high)

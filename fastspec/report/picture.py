@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def save_picture(figure: Figure, path: str | os.PathLike[str], *, size: Size | N
     kind = target.suffix.lower().removeprefix(".")
     if size:
         set_size(figure, size)
-    margins = {} if size else {"bbox_inches": "tight", "pad_inches": 0.06}
+    margins: dict[str, Any] = {} if size else {"bbox_inches": "tight", "pad_inches": 0.06}
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         # The salt of an SVG's ids is a global setting of matplotlib, hence the lock.

@@ -55,8 +55,8 @@ def plot_roc(
     axes.plot([0, 1], [0, 1], color="0.8", linewidth=1.0)
     for i, k in enumerate(drawn):
         false, true = roc_curve(labels == k, probabilities[:, k])
-        style = {"color": CLASS_COLOURS[i % len(CLASS_COLOURS)], "linestyle": _STYLES[i // len(CLASS_COLOURS)]}
-        axes.plot(false, true, linewidth=1.5, label=_legend(classes[k], areas[k]), **style)
+        colour, style = CLASS_COLOURS[i % len(CLASS_COLOURS)], _STYLES[i // len(CLASS_COLOURS)]
+        axes.plot(false, true, linewidth=1.5, label=_legend(classes[k], areas[k]), color=colour, linestyle=style)
     axes.set_aspect("equal")
     axes.set_xlim(-0.01, 1.0)
     axes.set_ylim(0.0, 1.01)

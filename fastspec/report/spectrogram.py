@@ -129,9 +129,16 @@ def _draw_line(axes: Axes, times_s: Float64, values: Float32, spec: FeatureSpec)
 def draw_levels(axes: Axes, level: Float64, span_s: tuple[float, float], limits: Range, look: Look) -> AxesImage:
     """`(frames, bands)` levels as colours, the lowest band at the bottom; what is NaN is grey."""
     axes.set_facecolor("0.7")
-    extent = (*span_s, -0.5, level.shape[1] - 0.5)
-    style = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": look.colormap}
-    return axes.imshow(level.T, extent=extent, vmin=limits.low, vmax=limits.high, **style)
+    return axes.imshow(
+        level.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=look.colormap,
+        extent=(*span_s, -0.5, level.shape[1] - 0.5),
+        vmin=limits.low,
+        vmax=limits.high,
+    )
 
 
 def draw_band_axis(axes: Axes, spec: FeatureSpec, look: Look) -> None:
