@@ -62,12 +62,15 @@ def in_decibels(spec: FeatureSpec) -> bool:
 
 
 def range_of(level: Float64, spec: FeatureSpec, range_db: float) -> Range:
-    """The range of some levels: from their least to their greatest, of dB at most `range_db` below that.
+    """The range of levels `(frames, bands)`: from their least to their greatest, of dB at most `range_db` below that.
 
-    >>> range_of(np.array([-120.0, 0.0, np.nan]), FeatureSpec(), 80.0)
+    Coefficient 0 of cepstra, the loudness, does not count: it is so much greater that it would leave the others one colour.
+
+    >>> range_of(np.array([[-120.0, 0.0, np.nan]]), FeatureSpec(), 80.0)
     Range(low=-80.0, high=0.0)
     """
-    finite = level[np.isfinite(level)]
+    shown = level[:, 1:] if spec.features == ("mfcc",) and level.shape[1] > 1 else level
+    finite = shown[np.isfinite(shown)]
     high = float(finite.max()) if finite.size else 0.0
     low = float(finite.min()) if finite.size else -range_db
     if in_decibels(spec):

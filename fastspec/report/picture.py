@@ -32,7 +32,8 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 def soften(axes: Axes) -> None:
     """Thin grey frame and small ticks: the data should be the darkest thing in a picture."""
-    axes.tick_params(labelsize=8, width=0.6, length=3, color="0.4")
+    axes.tick_params(which="both", labelsize=8, width=0.6, length=3, color="0.4")
+    axes.tick_params(which="minor", length=1.5)
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
         spine.set_color("0.4")
@@ -67,7 +68,7 @@ def save_picture(figure: Figure, path: str | os.PathLike[str], *, size: Size | N
     try:
         # The salt of an SVG's ids is a global setting of matplotlib, hence the lock.
         with _saving, matplotlib.rc_context({"svg.hashsalt": "fastspec", "pdf.fonttype": 42}):
-            figure.savefig(temporary, format=kind, metadata=_NO_METADATA[kind], **margins)
+            figure.savefig(temporary, format=kind, dpi=figure.dpi, metadata=_NO_METADATA[kind], **margins)
         temporary.replace(target)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -101,25 +101,37 @@ def plot(
 def _plot_recordings(
     manifest: Manifest, kind: Plot | None, recipe: Recipe, look: Look, *, start_s: float, duration_s: float | None, title: str
 ) -> Figure:
-    several = len(manifest) > 1
-    loading = _cut(recipe, duration_s or (LONGEST_IN_GRID_S if several else LONGEST_S))
-    rows = [row._replace(start_s=start_s) for row in manifest.rows(0, len(manifest))]
-    loaded = dict(zip((row.path for row in rows), _load(manifest, rows, loading), strict=True))
-    for path, clip in loaded.items():
-        if not clip.usable:
-            raise ReportError(f"{path} cannot be drawn, it is {clip.info.status}: {clip.info.reason}")
-    rate = loading.spec.sample_rate
-    if kind == "waveform":
-        if several:
-            raise ReportError(f"{len(rows)} recordings are given; give one for its waveform, or another --kind")
-        return plot_waveform(loaded[rows[0].path].samples, rate, title=title, look=look, start_s=start_s)
-    front = FrontEnd(loading)
-    features = {path: front(clip.samples) for path, clip in loaded.items()}
-    if several:
-        shown = {Path(path).name if len({Path(p).name for p in features}) == len(features) else path: [f] for path, f in features.items()}
+    paths = manifest.table["path"].to_list()
+    if len(paths) > 1:
+        if kind == "waveform":
+            raise ReportError(f"{len(paths)} recordings are given; give one for its waveform, or another --kind")
+        loading = _cut(recipe, duration_s or LONGEST_IN_GRID_S)
+        names = [Path(path).name for path in paths]
+        if len(set(names)) < len(names):
+            names = paths
+        shown = {name: [FrontEnd(loading)(_load_one(manifest, i, start_s, loading))] for i, name in enumerate(names)}
         return plot_grid(shown, loading, title=title, look=look, start_s=start_s)
-    (path,) = features
-    return plot_spectrogram(loaded[path].samples, rate, features[path], loading, title=title, look=look, start_s=start_s)
+    # What lies around the stretch is loaded too, so that its first and last frames are not cut off from it.
+    margin_s = recipe.spec.frame_length / recipe.spec.sample_rate
+    first_s = max(0.0, start_s - margin_s)
+    loading = _cut(recipe, (start_s - first_s) + (duration_s or LONGEST_S) + margin_s)
+    samples, rate = _load_one(manifest, 0, first_s, loading), recipe.spec.sample_rate
+    if kind == "waveform":
+        figure = plot_waveform(samples, rate, title=title, look=look, start_s=first_s)
+    else:
+        figure = plot_spectrogram(samples, rate, FrontEnd(loading)(samples), loading, title=title, look=look, start_s=first_s)
+    end_s = first_s + len(samples) / rate
+    figure.axes[0].set_xlim(start_s, min(end_s, start_s + (duration_s or LONGEST_S)))
+    return figure
+
+
+def _load_one(manifest: Manifest, row: int, start_s: float, recipe: Recipe) -> Float32:
+    """The samples of a recording from somewhere on; ReportError where there are none."""
+    (found,) = manifest.rows(row, row + 1)
+    (clip,) = _load(manifest, [found._replace(start_s=start_s)], recipe)
+    if not clip.usable:
+        raise ReportError(f"{found.path} cannot be drawn, it is {clip.info.status}: {clip.info.reason}; give another recording or --start")
+    return clip.samples
 
 
 def _plot_store(store: FeatureStore, kind: Plot, *, look: Look, each: int, title: str | None) -> Figure:

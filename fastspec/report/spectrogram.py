@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +23,8 @@ Float64 = NDArray[np.float64]
 
 _HEIGHT_IN = 3.2
 _LINE_HEIGHT_IN = 1.0
+_BAR_IN = 0.14
+_LOST = "0.7"
 
 
 def plot_spectrogram(
@@ -128,28 +131,28 @@ def _draw_line(axes: Axes, times_s: Float64, values: Float32, spec: FeatureSpec)
 
 def draw_levels(axes: Axes, level: Float64, span_s: tuple[float, float], limits: Range, look: Look) -> AxesImage:
     """`(frames, bands)` levels as colours, the lowest band at the bottom; what is NaN is grey."""
-    axes.set_facecolor("0.7")
     return axes.imshow(
         level.T,
         origin="lower",
         aspect="auto",
         interpolation="nearest",
-        cmap=look.colormap,
+        cmap=matplotlib.colormaps[look.colormap].with_extremes(bad=_LOST),
         extent=(*span_s, -0.5, level.shape[1] - 0.5),
         vmin=limits.low,
         vmax=limits.high,
     )
 
 
-def draw_band_axis(axes: Axes, spec: FeatureSpec, look: Look) -> None:
-    """Say what the bands of a block are."""
-    axes.set_yticks(*band_ticks(spec, look.frequency))
+def draw_band_axis(axes: Axes, spec: FeatureSpec, look: Look, *, apart: float = 0.07) -> None:
+    """Say what the bands of a block are, with ticks that are such a share of the axis apart."""
+    axes.set_yticks(*band_ticks(spec, look.frequency, apart=apart))
     axes.set_ylabel(label_of(spec, look.frequency)[0], fontsize=9)
 
 
-def add_bar(figure: Figure, image: AxesImage, beside: Sequence[Axes], spec: FeatureSpec) -> None:
-    """A colour bar that says what the values of a block are."""
-    bar = figure.colorbar(image, ax=list(beside), pad=0.015, aspect=22)
+def add_bar(figure: Figure, image: AxesImage, beside: Sequence[Axes], spec: FeatureSpec, *, height_in: float = _HEIGHT_IN) -> None:
+    """A colour bar that says what the values of a block are, as wide beside one picture as beside many."""
+    beyond = "both" if spec.features == ("mfcc",) else "neither"  # coefficient 0 has colours of its own only where it is small
+    bar = figure.colorbar(image, ax=list(beside), fraction=0.02, pad=0.015, aspect=height_in / _BAR_IN, extend=beyond)
     bar.set_label("standard deviations" if spec.normalize == "per_band" else label_of(spec)[1], fontsize=9)
     soften(bar.ax)
 
