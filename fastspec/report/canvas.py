@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastspec.report.colours import Colours, colours
-from fastspec.report.levels import Range, check_one_block, fixed_range, levels, range_of
+from fastspec.report.levels import Range, check_one_block, fixed_range, in_decibels, levels, range_of
 from fastspec.report.look import Look, Size
 from fastspec.spec import FeatureSpec, Recipe
 
@@ -18,6 +18,8 @@ Indices = NDArray[np.uint8]
 
 _LOST_GREY = 0.7
 _INK = 0.2
+# Pitch classes and coefficients are no points of a continuum, so nothing lies between two of them.
+_SMOOTH, _SHARP = Image.Resampling.BILINEAR, Image.Resampling.BOX
 
 
 class Palette(NamedTuple):
@@ -120,7 +122,7 @@ class Canvas:
         low, high = self.limits or range_of(level, self.spec, self.range_db)
         lost = np.isnan(level)
         shares = np.where(lost, 0.0, (level - low) / (high - low))
-        drawn = self.palette.greys + self._resize(self.palette.quantize(shares), Image.Resampling.BILINEAR)
+        drawn = self.palette.greys + self._resize(self.palette.quantize(shares), _SMOOTH if in_decibels(self.spec) else _SHARP)
         if lost.any():
             drawn[self._resize(np.asarray(lost, np.uint8), Image.Resampling.NEAREST) > 0] = self.palette.grey(_LOST_GREY)
         return drawn

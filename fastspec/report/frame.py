@@ -21,6 +21,8 @@ from fastspec.spec import FeatureSpec, Recipe
 
 _GREYS = 64
 _WIDTH_IN = 7.0
+_LEAST_DPI = 72  # letters of 8 points are 8 pixels high
+_SMALLEST = (240, 180)
 
 
 def framed_canvas(recipe: Recipe, *, size: Size, look: Look, relative: bool) -> Canvas:
@@ -31,6 +33,10 @@ def framed_canvas(recipe: Recipe, *, size: Size, look: Look, relative: bool) -> 
     Raises:
         ReportError: a recipe of several blocks, or a size that has no room for axes.
     """
+    if size[0] < _SMALLEST[0] or size[1] < _SMALLEST[1]:
+        raise ReportError(
+            f"the size is {size[0]}x{size[1]}, which has no room for axes; give at least {_SMALLEST[0]}x{_SMALLEST[1]}, or no axes"
+        )
     spec, (n_frames, _) = check_one_block(recipe.spec), recipe.shape
     palette = make_palette(look.colormap, greys=_GREYS)
     limits = None if relative else fixed_range(spec, look.range_db)
@@ -57,7 +63,7 @@ def _draw_axes(
     spec: FeatureSpec, palette: Palette, limits: Range | None, shown_s: tuple[float, float], look: Look, size: Size, *, relative: bool
 ) -> tuple[Figure, Axes | None, Axes]:
     """Empty axes with everything around them: the figure, those of the waveform if it is wanted, and those of the features."""
-    figure = new_figure(_WIDTH_IN, _WIDTH_IN)
+    figure = new_figure(min(_WIDTH_IN, size[0] / _LEAST_DPI), _WIDTH_IN)
     set_size(figure, size)
     ratios = [1.0] * look.waveform + [3.2]
     *rest, main = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0].tolist()
@@ -97,11 +103,9 @@ def _render(figure: Figure, palette: Palette, panels: list[Axes]) -> tuple[Indic
 
 def _snap(axes: Axes, size: Size) -> Box:
     """Move axes to whole pixels; where they are then."""
-    (width, height), found = size, axes.get_window_extent()
+    (_, height), found = size, axes.get_window_extent()
     left, right = round(found.x0), round(found.x1)
     bottom, top = round(found.y0), round(found.y1)
-    if right - left < 8 or top - bottom < 8:
-        raise ReportError(f"a picture of {width}x{height} has no room for axes; give a larger size, or no axes")
     full = axes.get_figure(root=True)
     assert full is not None
     full_width, full_height = full.bbox.size
@@ -111,6 +115,7 @@ def _snap(axes: Axes, size: Size) -> Box:
 
 def _nearest(rgb: NDArray[np.uint8], palette: Palette) -> Indices:
     """The palette's nearest colour to each pixel's; of equals the first, so that greys stay greys."""
-    seen, where = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
-    apart = ((seen[:, None].astype(np.int64) - palette.colours[None]) ** 2).sum(axis=2)
+    packed, where = np.unique(rgb @ np.array([1 << 16, 1 << 8, 1]), return_inverse=True)
+    seen = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
+    apart = ((seen[:, None] - palette.colours.astype(np.int64)) ** 2).sum(axis=2)
     return np.asarray(apart.argmin(axis=1), np.uint8)[where].reshape(rgb.shape[:2])
