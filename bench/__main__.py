@@ -1,11 +1,11 @@
-"""`python -m bench kernel | stages | corpus | memory | rows | scan | readme | golden | picture`: run one and print what it found."""
+"""`python -m bench kernel | stages | corpus | images | memory | rows | scan | readme | golden | picture`: run one, print what it found."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import corpus, golden, kernel, memory, picture, readme, rows, scan, stages
+from bench import corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text
 from fastspec.errors import FastspecError
@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         "--case", type=int, choices=range(len(corpus.CASES)), action="append", help="only this one, from 0; may be repeated"
     )
     command.set_defaults(run=_corpus)
+    purpose = "a corpus as pictures beside librosa with matplotlib, results compared; fetches 150 MB"
+    command = commands.add_parser("images", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--clips", type=_at_least(int, 1), default=200, help="recordings (%(default)s)")
+    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
+    command.set_defaults(run=_images)
     purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
     command = commands.add_parser("memory", help=purpose, description=purpose)
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -118,6 +124,11 @@ def _corpus(options: argparse.Namespace) -> str:
     rows = corpus.run_corpus(cases, share=options.share, repeat=options.repeat)
     where = machine() | {"workers": corpus.WORKERS}
     return as_json("bench corpus", where, rows) if options.json else as_text(where, corpus.COLUMNS, rows)
+
+
+def _images(options: argparse.Namespace) -> str:
+    rows, where = images.run_images(clips=options.clips, repeat=options.repeat), machine() | {"workers": images.WORKERS}
+    return as_json("bench images", where, rows) if options.json else as_text(where, images.COLUMNS, rows)
 
 
 def _memory(options: argparse.Namespace) -> str:
