@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
     command.add_argument("--folder", type=Path, default=golden.FOLDER, help="where (%(default)s)")
     command.set_defaults(run=_golden)
-    purpose = "draw the picture of README from a recording that is fetched"
+    purpose = "draw the pictures of README from recordings that are fetched"
     commands.add_parser("picture", help=purpose, description=purpose).set_defaults(run=_picture)
     return parser
 
@@ -152,7 +152,7 @@ def _golden(options: argparse.Namespace) -> str:
 
 
 def _picture(_options: argparse.Namespace) -> str:
-    return f"wrote {picture.draw_picture()}"
+    return "\n".join(f"wrote {path}" for path in picture.draw_pictures())
 
 
 if __name__ == "__main__":

@@ -90,12 +90,13 @@ def plot(
         return _plot_recordings(manifest, kind, recipe, look, start_s=start_s, duration_s=duration_s, title=name)
     if kind == "waveform":
         raise ReportError(f"{manifest.source} is a corpus; give one recording for its waveform, or another --kind")
-    loading = _cut(recipe, duration_s or LONGEST_IN_GRID_S)
+    longest_s = duration_s or LONGEST_IN_GRID_S
+    _, loading = _around(recipe, 0.0, longest_s)
     rows, more = _classes_of(manifest.table["label"])
     chosen = {label: [row for i in _spread(members, each) for row in manifest.rows(i, i + 1)] for label, members in rows.items()}
     front = FrontEnd(loading)
     shown = {label: [front(clip.samples) for clip in _load(manifest, some, loading) if clip.usable] for label, some in chosen.items()}
-    return plot_grid(shown, loading, title=name + more, look=look)
+    return _show(plot_grid(shown, loading, title=name + more, look=look), 0.0, longest_s)
 
 
 def _plot_recordings(
@@ -105,23 +106,36 @@ def _plot_recordings(
     if len(paths) > 1:
         if kind == "waveform":
             raise ReportError(f"{len(paths)} recordings are given; give one for its waveform, or another --kind")
-        loading = _cut(recipe, duration_s or LONGEST_IN_GRID_S)
+        longest_s = duration_s or LONGEST_IN_GRID_S
+        first_s, loading = _around(recipe, start_s, longest_s)
         names = [Path(path).name for path in paths]
         if len(set(names)) < len(names):
             names = paths
-        shown = {name: [FrontEnd(loading)(_load_one(manifest, i, start_s, loading))] for i, name in enumerate(names)}
-        return plot_grid(shown, loading, title=title, look=look, start_s=start_s)
-    # What lies around the stretch is loaded too, so that its first and last frames are not cut off from it.
-    margin_s = recipe.spec.frame_length / recipe.spec.sample_rate
-    first_s = max(0.0, start_s - margin_s)
-    loading = _cut(recipe, (start_s - first_s) + (duration_s or LONGEST_S) + margin_s)
+        shown = {name: [FrontEnd(loading)(_load_one(manifest, i, first_s, loading))] for i, name in enumerate(names)}
+        return _show(plot_grid(shown, loading, title=title, look=look, start_s=first_s), start_s, longest_s)
+    longest_s = duration_s or LONGEST_S
+    first_s, loading = _around(recipe, start_s, longest_s)
     samples, rate = _load_one(manifest, 0, first_s, loading), recipe.spec.sample_rate
     if kind == "waveform":
         figure = plot_waveform(samples, rate, title=title, look=look, start_s=first_s)
     else:
         figure = plot_spectrogram(samples, rate, FrontEnd(loading)(samples), loading, title=title, look=look, start_s=first_s)
-    end_s = first_s + len(samples) / rate
-    figure.axes[0].set_xlim(start_s, min(end_s, start_s + (duration_s or LONGEST_S)))
+    return _show(figure, start_s, longest_s)
+
+
+def _around(recipe: Recipe, start_s: float, longest_s: float) -> tuple[float, Recipe]:
+    """Where to begin to load a stretch, and the recipe for it: what lies a frame around is loaded too, so that nothing is cut off there."""
+    margin_s = recipe.spec.frame_length / recipe.spec.sample_rate
+    first_s = max(0.0, start_s - margin_s)
+    channel = "mean" if recipe.clip.channel == "each" else recipe.clip.channel
+    clip_s = start_s - first_s + longest_s + margin_s
+    return first_s, recipe.replace(clip_s=clip_s, hop_s=None, last="pad", crop="start", min_s=0.0, channel=channel)
+
+
+def _show(figure: Figure, start_s: float, longest_s: float) -> Figure:
+    """Show that stretch of what was loaded, or as much of it as there is."""
+    axes = figure.axes[0]
+    axes.set_xlim(start_s, min(axes.get_xlim()[1], start_s + longest_s))
     return figure
 
 
@@ -147,12 +161,6 @@ def _plot_store(store: FeatureStore, kind: Plot, *, look: Look, each: int, title
     frames = store.valid_frames
     shown = {label: [np.asarray(store.features[i], np.float32)[: frames[i]] for i in some] for label, some in numbers.items()}
     return plot_grid(shown, store.recipe, title=name + more, look=look)
-
-
-def _cut(recipe: Recipe, longest_s: float) -> Recipe:
-    """The recipe for single stretches of recordings, at most so long."""
-    channel = "mean" if recipe.clip.channel == "each" else recipe.clip.channel
-    return recipe.replace(clip_s=longest_s, hop_s=None, last="pad", crop="start", min_s=0.0, channel=channel)
 
 
 def _load(manifest: Manifest, rows: Sequence[ClipRow], recipe: Recipe) -> Iterator[LoadedClip]:

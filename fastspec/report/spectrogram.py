@@ -152,7 +152,7 @@ def draw_band_axis(axes: Axes, spec: FeatureSpec, look: Look, *, apart: float = 
 def add_bar(figure: Figure, image: AxesImage, beside: Sequence[Axes], spec: FeatureSpec, *, height_in: float = _HEIGHT_IN) -> None:
     """A colour bar that says what the values of a block are, as wide beside one picture as beside many."""
     beyond = "both" if spec.features == ("mfcc",) else "neither"  # coefficient 0 has colours of its own only where it is small
-    bar = figure.colorbar(image, ax=list(beside), fraction=0.02, pad=0.015, aspect=height_in / _BAR_IN, extend=beyond)
+    bar = figure.colorbar(image, ax=list(beside), pad=0.015, aspect=height_in / _BAR_IN, extend=beyond)
     bar.set_label("standard deviations" if spec.normalize == "per_band" else label_of(spec)[1], fontsize=9)
     soften(bar.ax)
 
