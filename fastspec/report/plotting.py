@@ -80,12 +80,12 @@ def plot(
     manifest = read_inputs(inputs, label_from=label_from, columns=columns)
     name = title or ", ".join(Path(source).name for source in manifest.source.split(", "))
     if kind == "classes":
-        return plot_classes(_count(manifest.table["label"]), title=name)
+        return plot_classes(_count(manifest.table["label"]), title=title or f"Classes of {name}")
     if kind == "durations":
         found = scan(manifest, workers=workers).manifest.found
         assert found is not None
         read = found.filter(pl.col("status").is_in(USABLE))
-        return plot_durations((read["frames"] / read["sample_rate"]).to_numpy(), title=name)
+        return plot_durations((read["frames"] / read["sample_rate"]).to_numpy(), title=title or f"Lengths of clips in {name}")
     if kind != "grid" and all(is_audio(path) for path in inputs):
         return _plot_recordings(manifest, kind, recipe, look, start_s=start_s, duration_s=duration_s, title=name)
     if kind == "waveform":
@@ -151,7 +151,7 @@ def _load_one(manifest: Manifest, row: int, start_s: float, recipe: Recipe) -> F
 def _plot_store(store: FeatureStore, kind: Plot, *, look: Look, each: int, title: str | None) -> Figure:
     name, ledger = title or store.path.name, store.ledger.with_row_index("row").filter(pl.col("status").is_in(USABLE))
     if kind == "classes":
-        return plot_classes(_count(ledger["label"]), title=name)
+        return plot_classes(_count(ledger["label"]), title=title or f"Classes of {name}")
     if kind not in ("grid", "features"):
         raise ReportError(
             f"{store.path} is a store, which holds features alone; {choices(kind, ('grid', 'classes'))}; else give the recordings"
