@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import accuracy, corpus, golden, kernel, memory, picture, readme, rows, scan, stages
+from bench import accuracy, corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages
 from bench.measure import machine
 from bench.output import as_json, as_table, as_text, describe
 from bench.tasks import TASKS
@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--finished", action="store_true", help="only print what the folder has")
     command.add_argument("--readme", action="store_true", help="put the tables into README too")
     command.set_defaults(run=_accuracy)
+    purpose = "a corpus as pictures beside librosa with matplotlib, results compared; fetches 150 MB"
+    command = commands.add_parser("images", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--clips", type=_at_least(int, 1), default=200, help="recordings (%(default)s)")
+    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
+    command.set_defaults(run=_images)
     purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
     command = commands.add_parser("memory", help=purpose, description=purpose)
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -83,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
     command.add_argument("--folder", type=Path, default=golden.FOLDER, help="where (%(default)s)")
     command.set_defaults(run=_golden)
-    purpose = "draw the picture of README from a recording that is fetched"
+    purpose = "draw the pictures of README from recordings that are fetched"
     commands.add_parser("picture", help=purpose, description=purpose).set_defaults(run=_picture)
     return parser
 
@@ -144,6 +150,11 @@ def _accuracy(options: argparse.Namespace) -> str:
     return as_json("bench accuracy", accuracy.host(), [*rows, *lines]) if options.json else text
 
 
+def _images(options: argparse.Namespace) -> str:
+    rows, where = images.run_images(clips=options.clips, repeat=options.repeat), machine() | {"workers": images.WORKERS}
+    return as_json("bench images", where, rows) if options.json else as_text(where, images.COLUMNS, rows)
+
+
 def _memory(options: argparse.Namespace) -> str:
     rows = memory.run_memory(minutes=options.minutes)
     return as_json("bench memory", machine(), rows) if options.json else as_text(machine(), memory.COLUMNS, rows)
@@ -165,7 +176,7 @@ def _golden(options: argparse.Namespace) -> str:
 
 
 def _picture(_options: argparse.Namespace) -> str:
-    return f"wrote {picture.draw_picture()}"
+    return "\n".join(f"wrote {path}" for path in picture.draw_pictures())
 
 
 if __name__ == "__main__":

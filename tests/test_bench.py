@@ -186,3 +186,32 @@ def test_first_call__is_timed_in_a_process_of_its_own_with_the_cache_given(tmp_p
 def test_table__aligns_numbers_right_and_shows_what_is_missing_as_a_dash():
     text = as_text(MACHINE, {"name": "name", "ns": "ns"}, [{"name": "a", "ns": 1234.5}, {"name": "bcdef", "ns": None}])
     assert text.splitlines()[3:] == ["| name  |    ns |", "| ----- | ----: |", "| a     | 1,234 |", "| bcdef |     – |"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what librosa imports
+def test_images__are_timed_beside_the_usual_way_on_the_same_recordings(tmp_path, write_tone, monkeypatch, capsys):
+    pytest.importorskip("librosa")
+    from bench import images
+
+    monkeypatch.setattr(images, "fetch", lambda _name: tmp_path)
+    monkeypatch.setattr(
+        images, "corpus_table", lambda _name, _folder: [(write_tone(tmp_path / f"{i}.wav", hz=400 + i), "a", "g") for i in range(3)]
+    )
+    assert main(["images", "--json", "--clips", "2", "--repeat", "1"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["implementation"] for row in rows] == [images.OURS, images.ONE_WORKER, images.USUAL] * 2
+    assert all(row["clips"] == 2 and row["per_second"] > 0 and row["bytes"] > 100 for row in rows)
+    assert 0 < rows[2]["difference"] <= images.TOLERANCE
+
+
+def test_pictures_of_something_else__are_not_timed(tmp_path):
+    from PIL import Image
+
+    from bench import images
+
+    for name, shade in (("black", 0), ("white", 255)):
+        Image.new("RGB", (224, 224), (shade,) * 3).save(tmp_path / f"{name}.png")
+    with pytest.raises(RunFailed, match=r"255\.0 of 255 away"):
+        images._compare(images.CASES[0], [tmp_path / "black.png"], [tmp_path / "white.png"])
+    with pytest.raises(RunFailed, match="shape"):
+        images._compare(images.CASES[1], [tmp_path / "black.png"], [tmp_path / "white.png"])

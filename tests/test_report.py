@@ -24,7 +24,8 @@ from fastspec.report import (
     save_picture,
     scores_table,
 )
-from fastspec.report.spectrogram import decibels, frequency_ticks
+from fastspec.report.levels import decibels
+from fastspec.report.ticks import frequency_ticks
 from fastspec.spec import FeatureSpec, Recipe
 
 RECIPE = Recipe().replace(n_mels=40)
@@ -221,7 +222,7 @@ def test_confusion_of_the_wrong_shape__is_refused():
         plot_confusion(np.eye(2, dtype=np.int64), ["a", "b", "c"], title="")
 
 
-@pytest.mark.parametrize("ending", [".png", ".svg", ".PNG"])
+@pytest.mark.parametrize("ending", [".png", ".svg", ".PNG", ".pdf"])
 def test_equal_figures__are_equal_files_without_dates(tmp_path, ending):
     for name in ("first", "second"):
         save_picture(spectrogram(noise(9, 40)), tmp_path / f"{name}{ending}")
@@ -247,7 +248,7 @@ def test_pictures_drawn_in_threads__equal_those_drawn_alone(tmp_path):
 
 @pytest.mark.parametrize("name", ["picture.gif", "picture"])
 def test_unknown_picture_ending__is_refused(tmp_path, name):
-    with pytest.raises(ReportError, match=r"give a name that ends in \.png or \.svg"):
+    with pytest.raises(ReportError, match=r"give a name that ends in \.png, \.svg or \.pdf"):
         save_picture(spectrogram(noise(9, 40)), tmp_path / name)
 
 

@@ -2,14 +2,31 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
-from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe, parse_share
+from fastspec.cli.parsing import (
+    Channel,
+    ClipLength,
+    Columns,
+    GroupFrom,
+    LabelFrom,
+    Preset,
+    Settings,
+    SpecFile,
+    WindowHop,
+    WindowLength,
+    Workers,
+    clip_settings,
+    parse_bytes,
+    parse_columns,
+    parse_recipe,
+    parse_share,
+)
 from fastspec.cli.progress import progress_bar
-from fastspec.errors import RunFailed, SpecError
+from fastspec.errors import RunFailed
 
 if TYPE_CHECKING:
     from fastspec.store import FeatureStore, Layout
@@ -23,28 +40,13 @@ def featurize(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.", show_default=False)],
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
-    ] = None,
-    spec: Annotated[
-        Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
-    ] = None,
-    clip: Annotated[
-        float | None, typer.Option("--clip", metavar="S", help="Clip length; else long enough for 95 %, at most 10 s.", show_default=False)
-    ] = None,
-    window: Annotated[
-        float | None, typer.Option("--window", metavar="S", help="Instead: many clips a recording, each so long.", show_default=False)
-    ] = None,
-    hop: Annotated[
-        float | None, typer.Option("--hop", metavar="S", help="From window to window.  [default: --window]", show_default=False)
-    ] = None,
-    channel: Annotated[
-        Literal["mean", "left", "right", "loudest", "each"] | None,
-        typer.Option("--channel", help="Which channel; or a clip of each.", show_default=False),
-    ] = None,
+    preset: Preset = None,
+    spec: SpecFile = None,
+    settings: Settings = None,
+    clip: ClipLength = None,
+    window: WindowLength = None,
+    hop: WindowHop = None,
+    channel: Channel = None,
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
     columns: Columns = None,
@@ -80,8 +82,7 @@ def featurize(
 
     A recording that cannot be read costs its rows, not the run: the ledger says why. Killed at any instant, the run goes on with --resume.
     """
-    flags = _clip_settings(clip, window, hop) | ({"channel": channel} if channel else {})
-    recipe = parse_recipe(preset, spec, settings or [], **flags)
+    recipe = parse_recipe(preset, spec, settings or [], **clip_settings(clip, window, hop, channel))
     memory_bytes = parse_bytes(memory)
     share = parse_share(max_failed) if max_failed else 1.0
 
@@ -127,17 +128,6 @@ def featurize(
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
     pipeline.check_failed(store, max_failed=share)
-
-
-def _clip_settings(clip: float | None, window: float | None, hop: float | None) -> dict[str, Any]:
-    """The fields of the clip policy that `--clip`, `--window` and `--hop` set."""
-    if clip is not None and (window is not None or hop is not None):
-        raise SpecError("--clip is given with --window or --hop; give --clip for one clip a recording, --window and --hop for many")
-    if clip is not None:
-        return {"clip_s": clip, "hop_s": None}
-    if window is not None:
-        return {"clip_s": window, "hop_s": window if hop is None else hop}
-    return {} if hop is None else {"hop_s": hop}
 
 
 def _describe(layout: "Layout") -> str:

@@ -57,7 +57,7 @@ def train(
         float | None, typer.Option("--unknown-below", help="Answer 'unknown' below that probability.", show_default=False)
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="A .png or .svg of how far probabilities can be believed.", show_default=False)
+        Path | None, typer.Option("--picture", help="A .png, .svg or .pdf of how far probabilities can be believed.", show_default=False)
     ] = None,
 ) -> None:
     """Train a classifier on a store.
@@ -142,6 +142,13 @@ def evaluate(
     seed: Seed = 0,
     threads: Threads = 1,
     by: By = None,
+    confusion: Annotated[
+        Path | None, typer.Option("--confusion", help="A .png, .svg or .pdf of what is taken for what.", show_default=False)
+    ] = None,
+    roc: Annotated[Path | None, typer.Option("--roc", help="One of ROC curves, each class against the rest.", show_default=False)] = None,
+    reliability: Annotated[
+        Path | None, typer.Option("--reliability", help="One of how far probabilities can be believed.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Score a classifier on groups that it has never met, or a trained model on other clips.
@@ -160,6 +167,8 @@ def evaluate(
     if (name is None) == (model is None):
         raise LearnError("give either -m NAME, a classifier to score by folds, or --model MODEL, a trained one")
     unit = check_by(by)
+    for picture in (confusion, roc, reliability):
+        _check_pictured(picture)
     opened = open_store(store)
     if model is not None:
         result = learn.evaluate_model(opened, learn.load_bundle(model, threads=threads), seed=seed, by=unit)
@@ -172,10 +181,29 @@ def evaluate(
         with waiting(f"scoring {name}"):
             result = score(name, params=settings)
             baselines = [score(baseline) for baseline in reversed(BASELINES)]
+    _draw_evaluation(result, confusion=confusion, roc=roc, reliability=reliability, seed=seed)
     if json:
         print_json("evaluate", [evaluation.to_dict() for evaluation in (result, *baselines)])
     else:
         _show_evaluation(result, baselines)
+
+
+def _draw_evaluation(result: "Evaluation", *, confusion: Path | None, roc: Path | None, reliability: Path | None, seed: int) -> None:
+    """The pictures that were asked for."""
+    if not (confusion or roc or reliability):
+        return
+    from fastspec import report
+    from fastspec.learn.metrics import class_areas
+
+    title = f"{result.model} on {Path(result.store).name}"
+    if confusion:
+        report.save_picture(report.plot_confusion(result.scores.confusion, result.classes, title=title), confusion)
+    if roc:
+        areas = class_areas(result.labels, result.probabilities, groups=result.groups, seed=seed)
+        report.save_picture(report.plot_roc(result.labels, result.probabilities, result.classes, areas=areas, title=title), roc)
+    if reliability:
+        curves = {"as the model says": result.probabilities}
+        report.save_picture(report.plot_reliability(result.labels, curves, title=title), reliability)
 
 
 def _show_evaluation(result: "Evaluation", baselines: list["Evaluation"]) -> None:
@@ -202,7 +230,7 @@ def leaderboard(
         Path | None,
         typer.Option("-o", "--output", help="A .parquet for the rows; finished scores are kept in OUTPUT.cells.", show_default=False),
     ] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="A .png or .svg of the scores.", show_default=False)] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="A .png, .svg or .pdf of the scores.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Compare classifiers on the same folds; the lowest log-loss comes first.
@@ -299,7 +327,7 @@ def predict(
 def explain(
     model: Annotated[Path, typer.Argument(help="A trained model.")],
     clip: Annotated[str, typer.Argument(help="A recording.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .npz.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg, .pdf or .npz.", show_default=False)],
     start_s: Annotated[float, typer.Option("--start", min=0, help="Where the clip begins, in seconds.")] = 0.0,
     target: Annotated[
         str | None, typer.Option("--class", help="The class to explain.  [default: the likeliest]", show_default=False)

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,26 @@ from fastspec.errors import CorpusError, FastspecError, SpecError
 if TYPE_CHECKING:
     from fastspec.spec import Recipe
 
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
+]
+SpecFile = Annotated[Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
+]
+ClipLength = Annotated[
+    float | None, typer.Option("--clip", metavar="S", help="Clip length; else long enough for 95 %, at most 10 s.", show_default=False)
+]
+WindowLength = Annotated[
+    float | None, typer.Option("--window", metavar="S", help="Instead: many clips a recording, each so long.", show_default=False)
+]
+WindowHop = Annotated[
+    float | None, typer.Option("--hop", metavar="S", help="From window to window.  [default: --window]", show_default=False)
+]
+Channel = Annotated[
+    Literal["mean", "left", "right", "loudest", "each"] | None,
+    typer.Option("--channel", help="Which channel; or a clip of each.", show_default=False),
+]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads; 0 computes in the main one, for a debugger.")]
 Folds = Annotated[int, typer.Option("--folds", help="Folds, each of whole groups.")]
 Repeats = Annotated[int, typer.Option("--repeats", help="How often, each time with another seed.")]
@@ -104,6 +124,18 @@ def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]
             raise SpecError(f"--set {setting!r} is not an assignment; give field=value, as in --set n_mels=64")
         changes[name.strip()] = parse_field(name.strip(), text.strip())
     return recipe.replace(**changes | flags)
+
+
+def clip_settings(clip: float | None, window: float | None, hop: float | None, channel: str | None = None) -> dict[str, Any]:
+    """The fields of the clip policy that `--clip`, `--window`, `--hop` and `--channel` set."""
+    if clip is not None and (window is not None or hop is not None):
+        raise SpecError("--clip is given with --window or --hop; give --clip for one clip a recording, --window and --hop for many")
+    flags: dict[str, Any] = {"channel": channel} if channel else {}
+    if clip is not None:
+        return flags | {"clip_s": clip, "hop_s": None}
+    if window is not None:
+        return flags | {"clip_s": window, "hop_s": window if hop is None else hop}
+    return flags if hop is None else flags | {"hop_s": hop}
 
 
 def _read_recipe(path: Path) -> "Recipe":

@@ -35,9 +35,7 @@ def write_manifest(manifest: Manifest, path: Path) -> Path:
     """Write a manifest so that its rows find their recordings from the file's folder; CorpusError as `Manifest.write` has it."""
     if path.suffix.lower() not in _WRITERS:
         raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}")
-    names = manifest.table["path"].to_list()
-    known = {name: _address(manifest, name, path.parent) for name in dict.fromkeys(names)}
-    addresses = pl.DataFrame([known[name] for name in names], schema=[(READ_FROM, pl.String), ("path", pl.String)], orient="row")
+    addresses = find_addresses(manifest, path.parent)
     table = manifest.table.with_columns(addresses["path"])
     if addresses[READ_FROM].null_count() < len(table):
         table = table.with_columns(addresses[READ_FROM])
@@ -55,6 +53,17 @@ def write_manifest(manifest: Manifest, path: Path) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def find_addresses(manifest: Manifest, folder: Path) -> pl.DataFrame:
+    """Of each row `read_from` and `path`: where a table in that folder says that the recording is.
+
+    Raises:
+        CorpusError: samples that lie in memory only.
+    """
+    names = manifest.table["path"].to_list()
+    known = {name: _address(manifest, name, folder) for name in dict.fromkeys(names)}
+    return pl.DataFrame([known[name] for name in names], schema=[(READ_FROM, pl.String), ("path", pl.String)], orient="row")
 
 
 def _address(manifest: Manifest, name: str, folder: Path) -> tuple[str | None, str]:

@@ -35,9 +35,13 @@ class ClassRanks:
         """Of `(repeats, clips, classes)` probabilities; `groups` `(clips,)` are numbers from 0."""
         return cls([[_sort(run[:, k], labels == k, groups) for k in range(run.shape[1])] for run in probabilities])
 
+    def areas(self, weights: Float64) -> Float64:
+        """The area of each class, `(repeats, classes, draws)`, of weights `(draws, groups)`; NaN where it has no clips on one side."""
+        return np.array([[_area(order, weights) for order in run] for run in self._orders])
+
     def mean_auc(self, weights: Float64) -> Float64:
         """The mean over the classes, `(repeats, draws)`, of weights `(draws, groups)`; NaN where no class has clips on both sides."""
-        areas = np.array([[_area(order, weights) for order in run] for run in self._orders])  # (repeats, classes, draws)
+        areas = self.areas(weights)
         known = ~np.isnan(areas)
         counts = known.sum(axis=1)
         totals = np.where(known, areas, 0.0).sum(axis=1)

@@ -27,11 +27,13 @@ class FeatureBatch(NamedTuple):
         rows: a ledger row for each clip.
         features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
         valid_frames: `(clips,)` int32, 0 where a clip failed.
+        waveforms: `(valid_samples,)` float32 of each clip at the recipe's rate, where they were asked for.
     """
 
     rows: list[dict[str, Any]]
     features: NDArray[np.floating]
     valid_frames: NDArray[np.int32]
+    waveforms: list[NDArray[np.float32]] | None = None
 
 
 class Recordings(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeVar
@@ -154,9 +155,26 @@ def map_features(manifest: Manifest, recipe: Recipe, function: Callable[[Feature
     Raises:
         SpecError: the recipe has no clip length, or cannot be computed.
     """
+    FrontEnd(recipe)  # refuses what cannot be computed before anything is decoded
+    return map_clips(cut_clips(manifest, recipe, workers=workers), recipe, function, workers=workers)
+
+
+def map_clips(
+    clips: Manifest,
+    recipe: Recipe,
+    function: Callable[[FeatureBatch], Result],
+    *,
+    workers: int = 2,
+    waveforms: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Iterator[Result]:
+    """`map_features` of clips that `cut_clips` has cut; with `waveforms` the batches have those too.
+
+    Raises:
+        SpecError: the recipe has no clip length, or cannot be computed.
+    """
     front, step = FrontEnd(recipe), min(STREAM_CLIPS, 4 * group_clips(recipe))
-    clips = cut_clips(manifest, recipe, workers=workers)
-    tally = Tally("features", len(clips))
+    tally = Tally("features", len(clips), clip_s=recipe.clip.clip_s, on_progress=on_progress)
     runs = _whole_recordings(clips, step)
 
     def work(run: int) -> list[Result]:
@@ -166,9 +184,11 @@ def map_features(manifest: Manifest, recipe: Recipe, function: Callable[[Feature
         results = []
         for first in range(0, len(rows), step):
             some = rows[first : first + step]
-            batch = compute_rows(some, start + first, clips=loaded, recipe=recipe, front=front, on_group=tally.add)
+            taken = islice(loaded, len(some))
+            kept = list(taken) if waveforms else None
+            batch = compute_rows(some, start + first, clips=iter(kept or taken), recipe=recipe, front=front, on_group=tally.add)
             told = [{**info, "duration_s": row.duration_s} for info, row in zip(batch.rows, some, strict=True)]
-            results.append(function(batch._replace(rows=told)))
+            results.append(function(batch._replace(rows=told, waveforms=[clip.samples for clip in kept] if kept else None)))
         return results
 
     for results in compute_each(work, range(len(runs)), workers=workers, tally=tally, window=2):

@@ -1,4 +1,4 @@
-"""What people look at: pictures (the extra `report`, matplotlib) and text tables (rich).
+"""What people look at: pictures (the extra `report`: matplotlib and Pillow) and text tables (rich).
 
 Names are resolved when they are first used: the tables need no matplotlib.
 """
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from fastspec.report.corpus_pictures import plot_classes as plot_classes
     from fastspec.report.corpus_pictures import plot_durations as plot_durations
     from fastspec.report.corpus_text import scan_text as scan_text
+    from fastspec.report.grid import plot_grid as plot_grid
+    from fastspec.report.images import write_images as write_images
+    from fastspec.report.look import Look as Look
+    from fastspec.report.look import parse_size as parse_size
     from fastspec.report.picture import check_picture as check_picture
     from fastspec.report.picture import save_picture as save_picture
+    from fastspec.report.plotting import plot as plot
     from fastspec.report.reliability import plot_reliability as plot_reliability
+    from fastspec.report.roc import plot_roc as plot_roc
     from fastspec.report.spectrogram import plot_spectrogram as plot_spectrogram
     from fastspec.report.tables import confusion_table as confusion_table
     from fastspec.report.tables import failures_table as failures_table
@@ -24,28 +30,37 @@ if TYPE_CHECKING:
     from fastspec.report.tables import ledger_table as ledger_table
     from fastspec.report.tables import parity_table as parity_table
     from fastspec.report.tables import scores_table as scores_table
+    from fastspec.report.waveform import plot_waveform as plot_waveform
 
 _HOMES = {
+    "Look": "look",
     "check_picture": "picture",
     "confusion_table": "tables",
     "failures_table": "tables",
     "leaderboard_table": "tables",
     "ledger_table": "tables",
     "parity_table": "tables",
+    "parse_size": "look",
+    "plot": "plotting",
     "plot_classes": "corpus_pictures",
     "plot_confusion": "confusion",
     "plot_durations": "corpus_pictures",
+    "plot_grid": "grid",
     "plot_leaderboard": "board",
     "plot_reliability": "reliability",
+    "plot_roc": "roc",
     "plot_spectrogram": "spectrogram",
+    "plot_waveform": "waveform",
     "save_picture": "picture",
     "scan_text": "corpus_text",
     "scores_table": "tables",
+    "write_images": "images",
 }
 
-__all__ = ["ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["parity_table", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_reliability"]
-__all__ += ["plot_spectrogram", "save_picture", "scan_text", "scores_table"]
+__all__ = ["Look", "ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
+__all__ += ["parity_table", "parse_size", "plot", "plot_classes", "plot_confusion", "plot_durations", "plot_grid", "plot_leaderboard"]
+__all__ += ["plot_reliability", "plot_roc", "plot_spectrogram", "plot_waveform", "save_picture", "scan_text", "scores_table"]
+__all__ += ["write_images"]
 
 
 class ReportError(FastspecError):
@@ -58,9 +73,11 @@ def __getattr__(name: str) -> Any:
     try:
         home = import_module(f"fastspec.report.{_HOMES[name]}")
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("matplotlib", "PIL"):
             raise
-        raise ReportError(f"{name} needs matplotlib, which is not installed; run: pip install 'fastspec[report]'") from None
+        package = "Pillow" if missing == "PIL" else missing
+        raise ReportError(f"{name} needs {package}, which is not installed; run: pip install 'fastspec[report]'") from None
     return getattr(home, name)
 
 

@@ -35,7 +35,8 @@ def plot_reliability(labels: NDArray[np.int64], probabilities: Mapping[str, Floa
     figure = new_figure(4.6, 5.6)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1.0])
     axes.plot([0, 1], [0, 1], color="0.8", linewidth=1.0)
-    for (name, told), colour in zip(probabilities.items(), _COLOURS, strict=False):
+    # The grey is for what another curve improves on.
+    for (name, told), colour in zip(probabilities.items(), _COLOURS[len(probabilities) == 1 :], strict=False):
         sure, right = told.max(axis=1), told.argmax(axis=1) == labels
         counts, means, shares = bin_confidences(sure, right)
         error = float((counts * np.abs(means - shares)).sum() / counts.sum())

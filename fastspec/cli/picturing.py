@@ -1,0 +1,190 @@
+"""`fastspec plot` and `images`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fastspec.cli.output import Json, print_json, show, waiting
+from fastspec.cli.parsing import (
+    Channel,
+    ClipLength,
+    Columns,
+    GroupFrom,
+    LabelFrom,
+    Preset,
+    Settings,
+    SpecFile,
+    WindowHop,
+    WindowLength,
+    Workers,
+    clip_settings,
+    parse_columns,
+    parse_recipe,
+)
+from fastspec.cli.progress import progress_bar
+from fastspec.errors import RunFailed, counted
+
+if TYPE_CHECKING:
+    from fastspec.report.images import Images
+
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Pixels, exactly, as in 900x500.", show_default=False)]
+Colormap = Annotated[str, typer.Option("--colormap", help="magma, viridis, inferno, cividis or gray; each reversed with _r.")]
+RangeDb = Annotated[float, typer.Option("--range", metavar="DB", help="From the highest colour down to the lowest.")]
+Time = Annotated[Literal["s", "ms"], typer.Option("--time", help="Unit of the time axis.")]
+Frequency = Annotated[
+    Literal["hz", "khz", "mel"] | None,
+    typer.Option("--frequency", help="Unit of the frequency axis.  [default: khz, or hz below 2 kHz]", show_default=False),
+]
+
+
+def plot(
+    inputs: Annotated[list[str], typer.Argument(help="Recordings, or a corpus, or a store.", metavar="FILE...")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf.", show_default=False)],
+    kind: Annotated[
+        Literal["features", "spectrogram", "mel", "mfcc", "chroma", "waveform", "grid", "classes", "durations"] | None,
+        typer.Option("--kind", help="What to draw.  [default: what the recipe makes; of a corpus or store a grid]", show_default=False),
+    ] = None,
+    preset: Preset = None,
+    spec: SpecFile = None,
+    settings: Settings = None,
+    start_s: Annotated[float, typer.Option("--start", metavar="S", min=0, help="Where to begin.")] = 0.0,
+    duration_s: Annotated[
+        float | None, typer.Option("--duration", metavar="S", min=0.001, help="How much.  [default: all]", show_default=False)
+    ] = None,
+    waveform: Annotated[bool, typer.Option("--waveform/--no-waveform", help="The waveform above, of one recording.")] = True,
+    time: Time = "s",
+    frequency: Frequency = None,
+    colormap: Colormap = "magma",
+    range_db: RangeDb = 80.0,
+    size: Size = None,
+    title: Annotated[str | None, typer.Option("--title", help="Above the picture.", show_default=False)] = None,
+    each: Annotated[int, typer.Option("--each", min=1, max=24, help="Clips of each class in a grid.")] = 4,
+    label_from: LabelFrom = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+) -> None:
+    """Draw recordings, or what is in a corpus or a store.
+
+    Example: fastspec plot cat.wav -o cat.png --kind spectrogram --time ms
+
+    Clips of each class: fastspec plot sounds/ -o grid.png --kind mel
+
+    Several recordings stand below each other, with equal colours. --kind classes and durations count a corpus. --set changes what is
+    computed, such as window=gaussian, n_fft=512 or hop_length=256.
+    """
+    from fastspec.report import Look, check_picture, parse_size, save_picture
+    from fastspec.report import plot as draw
+
+    check_picture(output)
+    pixels = parse_size(size) if size else None
+    look = Look(colormap=colormap, range_db=range_db, time=time, frequency=frequency, waveform=waveform)
+    recipe = parse_recipe(preset, spec, settings or [])
+    with waiting("drawing"):
+        figure = draw(
+            inputs,
+            recipe=recipe,
+            kind=kind,
+            look=look,
+            start_s=start_s,
+            duration_s=duration_s,
+            each=each,
+            title=title,
+            columns=parse_columns(columns),
+            label_from=label_from,
+            workers=workers,
+        )
+        save_picture(figure, output, size=pixels)
+    show(str(output))
+
+
+def images(
+    corpus: Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
+    form: Annotated[Literal["png", "jpg"], typer.Option("--format", help="Of the pictures.")] = "png",
+    kind: Annotated[
+        Literal["features", "spectrogram", "mel", "mfcc", "chroma"], typer.Option("--kind", help="What to draw; features: by the recipe.")
+    ] = "features",
+    axes: Annotated[bool, typer.Option("--axes/--no-axes", help="Axes around, or the bare picture.")] = True,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="WxH", help="Pixels.  [default: 900x500; bare: one a frame and band]", show_default=False),
+    ] = None,
+    waveform: Annotated[bool, typer.Option("--waveform", help="The waveform above.")] = False,
+    time: Time = "s",
+    frequency: Frequency = None,
+    colormap: Colormap = "magma",
+    range_db: RangeDb = 80.0,
+    relative: Annotated[bool, typer.Option("--relative", help="Colours from each clip's own peak down, not from full scale.")] = False,
+    zipped: Annotated[bool, typer.Option("--zip", help="One zip instead of folders, or one for each split.")] = False,
+    preset: Preset = None,
+    spec: SpecFile = None,
+    settings: Settings = None,
+    clip: ClipLength = None,
+    window: WindowLength = None,
+    hop: WindowHop = None,
+    channel: Channel = None,
+    label_from: LabelFrom = None,
+    group_from: GroupFrom = None,
+    columns: Columns = None,
+    workers: Workers = 2,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pictures that are there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a picture of every clip of a corpus into class folders, for an image classifier.
+
+    Example: fastspec images sounds/ -o pictures --no-axes --size 224x224
+
+    Each is called as its recording; a split is a folder above the classes. index.csv says what became of each clip. Colours count from
+    full scale, so that two pictures can be compared.
+    """
+    recipe = parse_recipe(preset, spec, settings or [], **clip_settings(clip, window, hop, channel))
+
+    from fastspec.corpus import read_corpus
+    from fastspec.report import Look, parse_size, write_images
+    from fastspec.report.images import check_images
+
+    pixels = parse_size(size) if size else None
+    look = Look(colormap=colormap, range_db=range_db, time=time, frequency=frequency, waveform=waveform)
+    check_images(output, overwrite=overwrite)
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    try:
+        with progress_bar("clips", len(manifest), hidden=json) as report:
+            written = write_images(
+                manifest,
+                output,
+                recipe=recipe,
+                kind=kind,
+                form=form,
+                size=pixels,
+                axes=axes,
+                look=look,
+                relative=relative,
+                zipped=zipped,
+                overwrite=overwrite,
+                workers=workers,
+                on_progress=report,
+            )
+    except KeyboardInterrupt:
+        show("interrupted; nothing was written", stderr=True)
+        raise typer.Exit(130) from None
+    _report(written, json=json)
+
+
+def _report(written: "Images", *, json: bool) -> None:
+    """What came of it; exit code 1 when there is no picture at all."""
+    counts = written.status_counts()
+    if json:
+        row = {"output": str(written.path), "pictures": written.n_pictures, "size": list(written.size), "statuses": counts}
+        print_json("images", [row | {"recipe": written.recipe.to_dict(), "digest": written.recipe.digest()}])
+    else:
+        from fastspec.report import failures_table
+
+        if written.n_pictures < len(written.index):
+            show("", failures_table(written.index.with_columns(path="source")))
+        statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
+        width, height = written.size
+        clip_s = written.recipe.clip.clip_s or 0.0
+        show(f"{written.path}: {counted(written.n_pictures, 'picture')} of {width}x{height} pixels, clips of {clip_s:g} s; {statuses}")
+    if not written.n_pictures:
+        raise RunFailed(f"no clip could be drawn; {written.path / 'index.csv'} says why")
