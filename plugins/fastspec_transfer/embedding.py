@@ -10,6 +10,7 @@ from fastspec_transfer.networks import Network
 
 Float32 = NDArray[np.float32]
 
+_VIEWS_AT_ONCE = 16
 _KEPT_AT_ONCE = 32  # clips whose embeddings are written together: what a run that is killed may lose
 
 
@@ -52,6 +53,8 @@ def _key(version: str, clip: Float32) -> bytes:
 
 
 def _embed(network: Network, clip: Float32, threads: int) -> Float32:
-    mean = network.load(threads)(network.look(clip)).mean(axis=0, dtype=np.float64)
+    run, views = network.load(threads), network.look(clip)
+    seen = np.concatenate([run(views[first : first + _VIEWS_AT_ONCE]) for first in range(0, len(views), _VIEWS_AT_ONCE)])
+    mean = seen.mean(axis=0, dtype=np.float64)
     length = np.linalg.norm(mean) if network.unit_length else 0.0
     return np.asarray(mean / length if length else mean, np.float32)

@@ -22,8 +22,8 @@ def cut_windows(clip: Float32, *, length: int, hop: int, least: float, silence: 
     [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]]
     """
     starts = range(0, max(1, len(clip) - int(np.ceil(least * length)) + 1), hop)
-    filler = silence if silence is not None else clip.min(initial=0.0)
-    padded = np.full((starts[-1] + length, clip.shape[1]), filler, np.float32)
+    lowest = clip.min() if clip.size else 0.0
+    padded = np.full((starts[-1] + length, clip.shape[1]), lowest if silence is None else silence, np.float32)
     padded[: len(clip)] = clip[: len(padded)]
     return np.stack([padded[start : start + length] for start in starts])
 

@@ -159,7 +159,8 @@ def test_efficientnet_lite0__computes_what_the_published_network_computes() -> N
 def test_windows__of_a_clip_that_is_too_short_are_one_filled_with_silence() -> None:
     clip = np.full((3, 2), 5.0, np.float32)
     assert cut_windows(clip, length=4, hop=2, least=1.0, silence=0.0)[:, :, 0].tolist() == [[5, 5, 5, 0]]
-    assert cut_windows(clip - 7, length=4, hop=2, least=1.0, silence=None)[:, :, 0].tolist() == [[-2, -2, -2, -2]]
+    clip[1] = 2.0
+    assert cut_windows(clip, length=4, hop=2, least=1.0, silence=None)[:, :, 0].tolist() == [[5, 2, 5, 2]]
     assert cut_windows(clip[:0], length=4, hop=2, least=1.0, silence=None).tolist() == np.zeros((1, 4, 2)).tolist()
 
 
