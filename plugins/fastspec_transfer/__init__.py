@@ -100,6 +100,9 @@ class Transfer(ModelClassifier):
         from fastspec_transfer.cache import EmbeddingCache
         from fastspec_transfer.embedding import embed_clips
 
+        bands = self.required().get("n_mels", features.shape[2])
+        if features.shape[2] != bands:
+            raise LearnError(f"{self.network} takes {bands} bands and is given {features.shape[2]}; featurize with --preset {self.network}")
         embeddings = embed_clips(NETWORKS[self.network], features, valid_frames, threads=self.threads, cache=EmbeddingCache())
         return np.hstack([embeddings, pool_features(features, valid_frames, how="stats")]) if self.statistics else embeddings
 

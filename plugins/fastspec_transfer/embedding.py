@@ -23,10 +23,10 @@ def embed_clips(network: Network, features: Float32, valid_frames: NDArray[np.in
         features: `(clips, frames, bands)` float32, one clip at least; frames that hold NaN are left out.
         valid_frames: `(clips,)` int32.
         threads: that the network may use.
-        cache: where embeddings are looked up and kept, by a hash of what the network is shown and of its weights.
+        cache: where embeddings are looked up and kept, by a hash of what the network is shown and of what it is.
     """
     clips = [_usable(clip, n_valid) for clip, n_valid in zip(features, valid_frames, strict=True)]
-    version = network.version()
+    version = network.version(threads)
     keys = [_key(version, clip) for clip in clips]
     known = cache.read(keys)
     fresh: dict[bytes, Float32] = {}

@@ -80,9 +80,9 @@ class Network:
         path = self.path()
         return _hash_file(path, path.stat().st_mtime_ns)
 
-    def version(self) -> str:
-        """What an embedding depends on beside the clip: the weights, the runtime, and how clips are looked at."""
-        return f"{self.weights_hash()} {self.runtime} {version(self.runtime)} {_LOOK}"
+    def version(self, threads: int) -> str:
+        """What an embedding depends on beside the clip: the weights, the runtime, how it sums, and how clips are looked at."""
+        return f"{self.weights_hash()} {self.runtime} {version(self.runtime)} {threads} {_LOOK}"
 
     def load(self, threads: int) -> Embed:
         """The network itself; the last one is kept."""

@@ -186,6 +186,12 @@ def test_features_of_another_recipe__are_refused_with_the_preset_to_give(name: s
         model.check_recipe(preset("librosa"), source="it.zarr")
 
 
+def test_features_of_another_width__are_refused_where_no_recipe_tells() -> None:
+    for name in ("aisfx", "resemblyzer", "speech-embedding"):
+        with pytest.raises(LearnError, match=rf"^{name} takes \d+ bands and is given 6; featurize with --preset {name}$"):
+            Transfer(network=name).fit(CORPUS.features, CORPUS.valid_frames, CORPUS.labels, n_classes=3)
+
+
 def test_package_that_is_not_installed__is_named_with_its_licence_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     monkeypatch.setattr("fastspec_transfer.networks.distribution", _missing)
