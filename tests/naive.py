@@ -39,6 +39,8 @@ def bank(spec):
         height = 2 / (edges[m + 2] - edges[m]) if spec.mel_norm == "slaney" else 1.0
         for k in range(bins):
             matrix[m, k] = height * triangle(k * spec.sample_rate / spec.n_fft, edges[m : m + 3], spec)
+        if spec.mel_norm == "sum":
+            matrix[m] /= matrix[m].sum() or 1.0
     return matrix
 
 

@@ -226,6 +226,29 @@ def test_plugin_that_requires_another_recipe__is_refused_with_the_settings_to_gi
     assert train(toy_store(), "logistic").n_clips == 60
 
 
+def test_plugin_that_requires_what_its_parameters_say__is_refused_with_the_preset_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import asdict
+
+    from fastspec.learn import load_plugin
+    from fastspec.presets import preset
+
+    logistic = load_plugin("logistic")
+    monkeypatch.setattr(logistic, "required", lambda self: asdict(preset("whisper").spec) if self.C == 3 else {})
+    for act in (train, evaluate):
+        assert act(toy_store(), "logistic")
+        with pytest.raises(LearnError, match=r"; featurize with --preset whisper$"):
+            act(toy_store(), "logistic", params={"C": 3.0})
+
+
+def test_what_a_model_is_built_on__stands_in_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastspec.learn import load_plugin
+    from fastspec.learn.card import model_card
+
+    assert "## Built on" not in model_card(train(toy_store(), "logistic"))
+    monkeypatch.setattr(load_plugin("logistic"), "credits", lambda _: ["the weights of somebody, licence CC-BY-4.0"])
+    assert "## Built on\n\n- the weights of somebody, licence CC-BY-4.0\n" in model_card(train(toy_store(), "logistic"))
+
+
 def test_leaderboard__of_nobody_in_particular_leaves_out_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastspec.learn import load_plugin
 

@@ -102,6 +102,7 @@ def test_boundary_length_of_a_conditioned_preset__passes_gate_a(length, name, la
         {"center_on": "half_hop", "hop_length": 77, "pad_mode": "symmetric"},
         {"frame_span": "window", "sample_scale": 32768.0, "pad_mode": "constant"},
         {"mel_triangles": "mel", "mel_scale": "slaney", "mel_norm": "slaney"},
+        {"mel_norm": "sum"},
         {"mel_triangles": "symmetric", "fmin": 50.0, "power": 1.0},
     ],
     ids=lambda changes: "-".join(f"{k}={v}" for k, v in changes.items()),

@@ -33,6 +33,7 @@ SPECS = {
     "symmetric hamming, odd window": SPEECH.replace(window="hamming", periodic=False, win_length=401),
     "blackman, magnitude, ln": SPEECH.replace(window="blackman", power=1.0, log="ln"),
     "rectangular, Slaney's scale and norm": SPEECH.replace(window="rectangular", mel_scale="slaney", mel_norm="slaney"),
+    "weights of sum 1, added floor": SPEECH.replace(mel_norm="sum", log_floor=1e-4, log_floor_mode="add"),
     "uncentred, added floor": SPEECH.replace(center=False, log="ln", log_floor=1e-3, log_floor_mode="add"),
     "80 to 7600 Hz, added floor in dB": SPEECH.replace(fmin=80.0, fmax=7600.0, log="db", log_floor=1e-3, log_floor_mode="add", top_db=20.0),
     "zeros around, log10": SPEECH.replace(pad_mode="constant", hop_length=128),
@@ -94,7 +95,7 @@ def test_real_recordings__match_the_reference_of_a_preset_where_float32_resolves
     energy = np.sum((naive_frames.frames(samples, spec) * naive_frames.window(spec)) ** 2, axis=1, keepdims=True)
     power = naive.linear(samples, spec.replace(power=2.0))
     resolved = power >= 1e-7 * weights * energy
-    assert resolved.mean() > 0.8
+    assert resolved.mean() > 0.7  # most are of 22 kHz, half of what aisfx hears
     if not spec.is_fused:  # each cepstrum is a sum over all bands of its frame
         resolved = (resolved | (power == 0)).all(axis=1)
         assert resolved.mean() > 0.2

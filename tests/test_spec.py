@@ -24,7 +24,7 @@ from fastspec.spec import ClipPolicy, FeatureSpec, Recipe, parse_field
         ({"power": 3.0}, "power is 3.0"),
         ({"fmin": float("nan")}, "finite"),
         ({"window": "hannn"}, "did you mean 'hann'"),
-        ({"mel_norm": "area"}, "known are: slaney"),
+        ({"mel_norm": "area"}, "known are: slaney, sum"),
         ({"top_db": 80.0, "log": "none"}, "needs a logarithm"),
         ({"hop_length": 1 << 31}, "give 1 to"),
         ({"n_mels": 99999999999}, "give 1 to 4096"),

@@ -98,6 +98,8 @@ def train(
     bundle.save(output)
     what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
     show(f"{output}: {model} trained on {what}{_left_out(bundle.left_out)}")
+    for credit in bundle.model.credits():
+        show(f"built on {credit}")
     if held_out is not None:
         _show_held_out(held_out, bundle, picture)
 

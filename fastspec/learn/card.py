@@ -26,6 +26,7 @@ def model_card(bundle: "Bundle") -> str:
         ("Scores", _scores(bundle.metrics)),
         ("Answers", _answers(bundle.decisions, bundle.metrics)),
         ("Limits", _limits(bundle)),
+        *([("Built on", [f"- {credit}" for credit in built_on])] if (built_on := bundle.model.credits()) else []),
         ("Made by", [f"- {name} {version}" for name, version in sorted(bundle.versions.items())]),
     ]
     return "\n\n".join((f"## {title}\n\n" if title else "") + "\n".join(lines) for title, lines in sections) + "\n"

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastspec.errors import LearnError
 from fastspec.learn.parameters import Space, hyper_parameters, read_parameters
+from fastspec.presets import PRESETS
 from fastspec.spec import Recipe
 
 Features = NDArray[np.float32]
@@ -31,7 +32,8 @@ class Classifier(ABC):
         search_space: where good values of hyper-parameters lie, by name, as data that JSON can hold: `{"low": 1e-3, "high": 10.0,
             "log": True}` for a number, `{"choices": [...]}` for anything else. What is not named is not searched.
         requires: fields of the recipe that the features must have been made by, such as `{"sample_rate": 16000, "n_mels": 96}`, or all
-            fields of a preset's spec; checked before anything is fitted. Empty takes any.
+            fields of a preset's spec; checked before anything is fitted. Empty takes any. `required` gives them where they depend on
+            hyper-parameters.
         out_of_core: whether `fit` and `predict_proba` take features that are read from disk where they are sliced (`StoredFeatures`).
         known_failures: names of checks of `fastspec.testing` that the plugin fails, each with the reason.
         seed: equal seeds and equal data give equal models.
@@ -88,18 +90,29 @@ class Classifier(ABC):
         """The hyper-parameters in use, which `from_params` takes back."""
         return {name: getattr(self, name) for name in hyper_parameters(type(self))}
 
-    @classmethod
-    def check_recipe(cls, recipe: Recipe, *, source: str) -> None:
-        """That features made by `recipe` are those that the plugin `requires`.
+    def required(self) -> Mapping[str, Any]:
+        """Fields of the recipe that this model needs, with these hyper-parameters."""
+        return self.requires
+
+    def credits(self) -> list[str]:
+        """What of other people's work is in the model, such as pretrained weights, and under which licence; a line each."""
+        return []
+
+    def check_recipe(self, recipe: Recipe, *, source: str) -> None:
+        """That features made by `recipe` are those that the model needs. A subclass checks here whatever else it cannot do without.
 
         Raises:
             LearnError: each field that differs, and how to featurize instead.
         """
-        differing = recipe.differences(recipe.replace(**cls.requires))
+        required = self.required()
+        differing = recipe.differences(recipe.replace(**required))
         if differing:
             told = ", ".join(f"{name} {theirs!r}, not {mine!r}" for name, (mine, theirs) in differing.items())
-            settings = " ".join(f"--set {name}={_text(theirs)}" for name, (_, theirs) in differing.items())
-            raise LearnError(f"{cls.name} needs features of another recipe than {source} holds: {told}; featurize with {settings}")
+            named = [f"--preset {name}" for name, known in PRESETS.items() if asdict(known.spec) == required]
+            settings = named or [f"--set {name}={_text(theirs)}" for name, (_, theirs) in differing.items()]
+            raise LearnError(
+                f"{self.name} needs features of another recipe than {source} holds: {told}; featurize with {' '.join(settings)}"
+            )
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], *, seed: int = 0, threads: int = 1) -> Self:

@@ -139,9 +139,9 @@ def evaluate(
     if seed < 0:
         raise LearnError(f"seed is {seed}; give 0 or more")
     plugin = BASELINES.get(model_name) or load_plugin(model_name)
-    plugin.from_params(params or {})  # a wrong parameter is told before the features are read
+    model = plugin.from_params(params or {})  # a wrong parameter is told before the features are read
     if data.recipe is not None:
-        plugin.check_recipe(data.recipe, source=data.source if isinstance(data, Dataset) else str(data.path))
+        model.check_recipe(data.recipe, source=data.source if isinstance(data, Dataset) else str(data.path))
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
     by = unit_of(dataset.paths, dataset.labels, by)
     seen = dataset.of_headers() if plugin is Header else dataset

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastspec.errors import LearnError, choices
+from fastspec.errors import FastspecError, LearnError, choices
 from fastspec.learn.baseline import BASELINES
 from fastspec.learn.bundle import check_absent
 from fastspec.learn.cells import Cells, cell_key
@@ -180,15 +180,15 @@ def _score_once(score: Callable[[], Evaluation], name: str, cells: Cells | None,
     return row
 
 
-def _misfits(plugins: Mapping[str, type[Classifier]], dataset: Dataset) -> dict[str, LearnError]:
+def _misfits(plugins: Mapping[str, type[Classifier]], dataset: Dataset) -> dict[str, FastspecError]:
     """Why plugins do not take the dataset's recipe, by name."""
-    refused: dict[str, LearnError] = {}
+    refused: dict[str, FastspecError] = {}
     if dataset.recipe is None:
         return refused
     for name, plugin in plugins.items():
         try:
-            plugin.check_recipe(dataset.recipe, source=dataset.source)
-        except LearnError as error:
+            plugin().check_recipe(dataset.recipe, source=dataset.source)
+        except FastspecError as error:
             refused[name] = error
     return refused
 

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastspec import __version__
 
-_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "skops")
+_LIBRARIES = ("lightgbm", "numpy", "onnxruntime", "scikit-learn", "skops", "torch")
 
 
 def library_versions() -> dict[str, str]:

@@ -33,7 +33,7 @@ def build_librosa(spec: FeatureSpec) -> Transform:
         "fmin": spec.fmin,
         "fmax": spec.upper_edge_hz,
         "htk": spec.mel_scale == "htk",
-        "norm": spec.mel_norm,
+        "norm": 1.0 if spec.mel_norm == "sum" else spec.mel_norm,
     }
 
     def transform(samples: Float32) -> Float32:

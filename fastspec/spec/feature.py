@@ -16,7 +16,7 @@ CenterOn = Literal["hop", "half_hop"]
 PadMode = Literal["constant", "reflect", "symmetric"]
 MelScale = Literal["slaney", "htk"]
 MelTriangles = Literal["hz", "mel", "symmetric"]
-MelNorm = Literal["slaney"]
+MelNorm = Literal["slaney", "sum"]
 Log = Literal["none", "ln", "log10", "db"]
 LogFloorMode = Literal["clamp", "add"]
 Normalize = Literal["none", "fixed", "per_band"]
@@ -71,7 +71,8 @@ class FeatureSpec:
         mel_scale: Slaney's (linear below 1 kHz) or HTK's `2595 log10(1 + f / 700)`, which is Kaldi's too.
         mel_triangles: sides straight over frequency ("hz"), over the mel scale ("mel": Kaldi, VGGish), or over frequency with the left
             side mirrored as the right one ("symmetric": SpeechBrain).
-        mel_norm: "slaney" divides each triangle by half its width in Hz; None leaves peaks at 1.
+        mel_norm: "slaney" divides each triangle by half its width in Hz, "sum" by the sum of its weights (librosa's `norm=1`); None
+            leaves peaks at 1.
         allow_empty_bands: keep mel bands so narrow that no bin falls into them (they are always zero) instead of refusing the spec.
         log: natural, base 10, `10 log10` ("db"), or none.
         log_floor: the least value that the logarithm sees.

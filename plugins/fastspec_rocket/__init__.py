@@ -12,12 +12,13 @@ from fastspec.learn.classifier import Features, Groups, Labels, Probabilities, V
 from fastspec.learn.pooling import pool_features
 
 if TYPE_CHECKING:
-    from fastspec_rocket.head import Head
+    from fastspec.learn.head import Head
     from fastspec_rocket.transform import Transform
 
 _FILE = "model.npz"
 _TRANSFORM = ("mean", "scale", "dilations", "per_dilation", "band_starts", "bands", "biases")
 _HEAD = ("mean", "weight", "coefficients", "intercept")
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -38,7 +39,7 @@ class Rocket(ModelClassifier):
     C: float | None = None
 
     def fit_model(self, features: Features, valid_frames: ValidFrames, codes: Labels, *, n_classes: int, groups: Groups | None) -> Any:  # noqa: ARG002
-        from fastspec_rocket.head import fit_head
+        from fastspec.learn.head import fit_head
         from fastspec_rocket.transform import Transform
 
         if self.n_features < 84 or (self.C is not None and self.C <= 0):
@@ -46,7 +47,8 @@ class Rocket(ModelClassifier):
         transform = Transform.fit(features, valid_frames, n_features=self.n_features, seed=self.seed)
         columns = _columns(transform, features, valid_frames)
         blocks = (len(transform.biases), columns.shape[1] - len(transform.biases))
-        return transform, fit_head(columns, codes, blocks=blocks, groups=groups, strength=self.C, seed=self.seed)
+        strengths = _STRENGTHS if self.C is None else (self.C,)
+        return transform, fit_head(columns, codes, blocks=blocks, groups=groups, strengths=strengths, seed=self.seed)
 
     def predict_model(self, model: "tuple[Transform, Head]", features: Features, valid_frames: ValidFrames) -> Probabilities:
         transform, head = model
@@ -61,7 +63,7 @@ class Rocket(ModelClassifier):
         np.savez(directory / _FILE, **arrays)  # type: ignore[arg-type] # its stub takes a keyword for an option
 
     def load_model(self, directory: Path) -> Any:
-        from fastspec_rocket.head import Head
+        from fastspec.learn.head import Head
         from fastspec_rocket.transform import Transform
 
         names = [f"transform_{name}" for name in _TRANSFORM] + [f"head_{name}" for name in _HEAD]

@@ -1,7 +1,7 @@
-"""Multinomial logistic regression on many more columns than clips."""
+"""A linear head for plugins: multinomial logistic regression on columns of several kinds, many or few."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,6 @@ from fastspec.learn.splits import inner_folds
 
 Float64 = NDArray[np.float64]
 
-_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
-_DEFAULT = 1e-4
 _FOLDS = 4
 
 
@@ -37,36 +35,51 @@ class Head(NamedTuple):
 
 
 def fit_head(
-    columns: NDArray[np.float32], codes: NDArray[np.int64], *, blocks: Sequence[int], groups: Any, strength: float | None, seed: int
+    columns: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    *,
+    blocks: Sequence[int],
+    groups: NDArray[np.str_] | None,
+    strengths: Sequence[float],
+    seed: int,
 ) -> Head:
     """The head of the training clips.
 
-    With the L2 penalty the coefficients lie in the span of the clips, so that the fit takes place in that space, exactly, and costs
-    what a table of `(clips, clips)` costs.
+    With the L2 penalty the coefficients lie in the span of the clips. Where there are fewer clips than columns, the fit takes place in
+    that space, exactly, and costs what a table of `(clips, clips)` costs.
 
     Args:
         columns: `(clips, columns)` float32.
         codes: `(clips,)` int64.
         blocks: how many columns there are of each kind, in order; each kind weighs as much as any other.
         groups: `(clips,)` strings or None.
-        strength: inverse strength of the penalty; None takes the one of the lowest log-loss over folds of whole groups.
+        strengths: inverse strengths of the penalty: of several, the one of the lowest log-loss over four folds of whole groups, and
+            the middle one where groups are too few for folds.
         seed: of those folds.
     """
     mean, deviation = columns.mean(axis=0, dtype=np.float64), columns.std(axis=0, dtype=np.float64)
     weight = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
     weight *= np.repeat(np.sqrt(max(blocks) / np.array(blocks)), blocks)
     centred = ((columns - mean) * weight).astype(np.float32)
-    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
-    kept = values > 1e-7 * values[-1]
-    lengths = np.sqrt(values[kept])
-    points = vectors[:, kept] * lengths
-    chosen = strength if strength is not None else _choose(points, codes, groups, seed)
+    points, back = _span(centred)
+    chosen = strengths[0] if len(strengths) == 1 else _choose(points, codes, groups, strengths, seed)
     model = _fit(points, codes, chosen)
-    coefficients = centred.T @ (vectors[:, kept] / lengths @ model.coef_.T).astype(np.float32)
+    coefficients = back(model.coef_.T)
     intercept = np.asarray(model.intercept_, np.float64)
     if len(intercept) == 1:  # scikit-learn has one row for two classes
         coefficients, intercept = np.hstack([-coefficients / 2, coefficients / 2]), np.array([-intercept[0] / 2, intercept[0] / 2])
     return Head(mean.astype(np.float32), weight.astype(np.float32), np.ascontiguousarray(coefficients, np.float32), intercept)
+
+
+def _span(centred: NDArray[np.float32]) -> tuple[Float64, Callable[[Float64], NDArray[np.float32]]]:
+    """The clips as points of the space that they span, `(clips, dimensions)`, and what brings coefficients back to the columns."""
+    if len(centred) >= centred.shape[1]:
+        return centred.astype(np.float64), lambda coefficients: coefficients.astype(np.float32)
+    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    kept = values > 1e-7 * values[-1]
+    lengths = np.sqrt(values[kept])
+    inverse = vectors[:, kept] / lengths
+    return vectors[:, kept] * lengths, lambda coefficients: centred.T @ (inverse @ coefficients).astype(np.float32)
 
 
 def _fit(points: Float64, codes: NDArray[np.int64], strength: float) -> Any:
@@ -79,11 +92,13 @@ def _fit(points: Float64, codes: NDArray[np.int64], strength: float) -> Any:
         return LogisticRegression(C=strength, max_iter=1000).fit(points, codes)
 
 
-def _choose(points: Float64, codes: NDArray[np.int64], groups: Any, seed: int) -> float:
+def _choose(points: Float64, codes: NDArray[np.int64], groups: NDArray[np.str_] | None, strengths: Sequence[float], seed: int) -> float:
     folds = inner_folds(codes, groups, n_folds=_FOLDS, seed=seed)
-    losses = dict.fromkeys(_STRENGTHS, 0.0)
+    if not folds:
+        return strengths[(len(strengths) - 1) // 2]
+    losses = dict.fromkeys(strengths, 0.0)
     for train, test in folds:
         for strength in losses:
             probabilities = _fit(points[train], codes[train], strength).predict_proba(points[test])
             losses[strength] -= float(np.log(np.maximum(probabilities[np.arange(len(test)), codes[test]], 1e-15)).sum())
-    return min(losses, key=losses.__getitem__) if folds else _DEFAULT
+    return min(losses, key=losses.__getitem__)

@@ -1,0 +1,42 @@
+"""The linear head: the same model whether it is fitted among columns or among clips, its strength chosen on whole groups."""
+
+import numpy as np
+import pytest
+
+from fastspec.learn.head import Head, fit_head
+
+RANDOM = np.random.default_rng(0)
+CODES = np.arange(60) % 3
+COLUMNS = (RANDOM.normal(size=(60, 60)) + 2 * np.eye(60)[CODES] @ RANDOM.normal(size=(60, 60))).astype(np.float32)
+
+
+def fit(columns: np.ndarray, *, strengths: tuple[float, ...] = (0.01,), groups: np.ndarray | None = None) -> Head:
+    return fit_head(columns, CODES, blocks=[columns.shape[1]], groups=groups, strengths=strengths, seed=0)
+
+
+def test_fewer_clips_than_columns__give_the_model_that_columns_alone_give() -> None:
+    idle = np.zeros((60, 40), np.float32)  # adds nothing but columns
+    with_idle = np.hstack([COLUMNS, idle])
+    np.testing.assert_allclose(fit(with_idle).predict(with_idle), fit(COLUMNS).predict(COLUMNS), atol=1e-4)
+
+
+def test_columns_of_another_unit__give_the_same_probabilities() -> None:
+    scaled = COLUMNS * np.float32(1000) + np.float32(5)
+    np.testing.assert_allclose(fit(scaled).predict(scaled), fit(COLUMNS).predict(COLUMNS), atol=1e-4)
+
+
+def test_strength__is_chosen_by_what_groups_say_that_were_held_out() -> None:
+    # Columns follow the group and nothing else, so that only the weakest model is not certain of what it cannot know.
+    groups = np.repeat([f"g{i:02}" for i in range(20)], 3)
+    codes = np.repeat(np.arange(20) % 2, 3)
+    columns = np.repeat(RANDOM.normal(size=(20, 30)), 3, axis=0).astype(np.float32)
+    chosen, honest = (fit_head(columns, codes, blocks=[30], groups=named, strengths=(1e-4, 1e2), seed=0) for named in (None, groups))
+    assert chosen.predict(columns).max(axis=1).mean() > 0.95
+    assert honest.predict(columns).max(axis=1).mean() < 0.75
+
+
+@pytest.mark.parametrize("strengths, middle", [((1e-3, 1e-1, 1e1), 1e-1), ((1e-3, 1e-1), 1e-3)])
+def test_groups_too_few_for_folds__take_the_middle_strength(strengths: tuple[float, ...], middle: float) -> None:
+    one_group_a_class = CODES.astype(np.str_)
+    taken = fit(COLUMNS, strengths=strengths, groups=one_group_a_class)
+    np.testing.assert_array_equal(taken.coefficients, fit(COLUMNS, strengths=(middle,)).coefficients)
