@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import corpus, golden, kernel, memory, picture, readme, rows, scan, stages
-from bench.measure import machine
 from bench.output import as_json, as_table, as_text
+from fastspec.benchmark.machine import machine
 from fastspec.errors import FastspecError
 
 
