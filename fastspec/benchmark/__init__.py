@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from fastspec.benchmark.baseline import differences_between as differences_between
     from fastspec.benchmark.baseline import read_baseline as read_baseline
     from fastspec.benchmark.machine import cpu_model as cpu_model
-    from fastspec.benchmark.machine import machine as machine
     from fastspec.benchmark.machine import usable_cores as usable_cores
     from fastspec.benchmark.run import run_benchmark as run_benchmark
 
@@ -19,13 +18,12 @@ _HOMES = {
     "compare_runs": "baseline",
     "cpu_model": "machine",
     "differences_between": "baseline",
-    "machine": "machine",
     "read_baseline": "baseline",
     "run_benchmark": "run",
     "usable_cores": "machine",
 }
 
-__all__ = ["compare_runs", "cpu_model", "differences_between", "machine", "read_baseline", "run_benchmark", "usable_cores"]
+__all__ = ["compare_runs", "cpu_model", "differences_between", "read_baseline", "run_benchmark", "usable_cores"]
 
 
 def __getattr__(name: str) -> Any:

@@ -60,11 +60,8 @@ def differences_between(rows: Iterable[Row], earlier: Iterable[Row]) -> list[str
         for each in (list(rows), list(earlier))
     )
     now, then = (_flat(each) for each in (machine, machine_then))
-    told = [
-        f"{name}: {then.get(name, 'none')} then, {now.get(name, 'none')} now"
-        for name in sorted(now | then)
-        if now.get(name) != then.get(name)
-    ]
+    changed = (name for name in now | then if now.get(name) != then.get(name))
+    told = [f"{name}: {then.get(name, 'none')} then, {now.get(name, 'none')} now" for name in changed]
     if sample["recipe"] != sample_then.get("recipe"):
         told.append("the recipe is another, so the ratios compare different work")
     if sample["manifest"] != sample_then.get("manifest"):

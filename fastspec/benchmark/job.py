@@ -39,12 +39,10 @@ class OurJobs:
     def run(self, key: Key, *, cold: Sequence[Path] = ()) -> float:
         """One job; answers its seconds. RunFailed where its features are not those of the first run, bit for bit."""
         output = self._folder / f"{key.workers}.zarr"
-        job = run_job, self._sample.table, self._sample.recipe.to_dict(), output, key.workers, cold
-        outcome = self._processes[key.workers].submit(*job).result()
+        settings, process = self._sample.recipe.to_dict(), self._processes[key.workers]
+        outcome = process.submit(run_job, self._sample.table, settings, output, key.workers, cold).result()
         if outcome.digest != self._sample.digest:
-            raise RunFailed(
-                f"{key.workers} workers ({key.cache}) gave other features than the first run; report it, with 'fastspec doctor'"
-            )
+            raise RunFailed(f"{key.workers} workers gave other features than the first run; report it, with what 'fastspec doctor' says")
         self.outcomes.setdefault(key, []).append(outcome)
         return outcome.seconds
 
@@ -73,7 +71,7 @@ def measure_jobs(
         for started in [process.submit(start_up, sample.recipe.to_dict()["spec"]) for process in processes.values()]:
             started.result()
         ours = OurJobs(sample, folder, processes)
-        runs = {key: partial(ours.run, key) for key in (Key(OURS, n, "warm") for n in counts)}
+        runs: dict[Key, Callable[[], float]] = {key: partial(ours.run, key) for key in (Key(OURS, n, "warm") for n in counts)}
         if files and not not_cold:
             runs |= {key: partial(ours.run, key, cold=files) for key in (Key(OURS, n, "cold") for n in {1, counts[-1]})}
         stack.callback(shut_down)

@@ -65,7 +65,7 @@ def kernel_rows(spec: FeatureSpec, samples: Float32, *, repeat: int) -> list[dic
     """
     with one_thread():
         ours = our_forms(spec, samples)
-        features = np.stack(ours[0].call())
+        features = np.asarray(ours[0].call())
         if not all(np.array_equal(np.asarray(form.call()), features, equal_nan=True) for form in ours):
             raise RunFailed("a batch of clips gives other features than its clips alone; run 'fastspec doctor', and report what it says")
         peers = [_compared(peer, spec, samples, features) for peer in references(spec)]
@@ -83,16 +83,17 @@ def kernel_rows(spec: FeatureSpec, samples: Float32, *, repeat: int) -> list[dic
 
 def _compared(peer: Reference, spec: FeatureSpec, samples: Float32, features: Float32) -> tuple[dict[str, Any], list[Form]]:
     """What is known of a peer before it is timed, and its forms where it is to be."""
-    row = {"implementation": peer.name, "difference": None, "allowed": tolerance(spec), "unit": unit(spec), "note": None}
+    row: dict[str, Any] = {"implementation": peer.name, "difference": None, "allowed": tolerance(spec), "unit": unit(spec), "note": None}
     if not peer.is_installed():
         return row | {"note": f"not installed: {peer.install_command}"}, []
     row["version"] = peer.versions()[peer.project]
     try:
         found = peer_forms(peer, spec, samples)
-        row["difference"] = max(apart(features, np.asarray(form.call()), spec) for form in found)
+        differing = max(apart(features, np.asarray(form.call()), spec) for form in found)
     except Exception as error:  # another project's code, in a version that nobody has seen yet, may raise anything
         return row | {"note": " ".join(f"fails here: {type(error).__name__}: {error}".split())}, []
-    return row | {"note": note_of(row["difference"], spec)}, found if row["difference"] <= tolerance(spec) else []
+    note = note_of(differing, spec)
+    return row | {"difference": differing, "note": note}, [] if note else found
 
 
 def note_of(difference: float, spec: FeatureSpec) -> str | None:

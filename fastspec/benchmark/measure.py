@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from fastspec.references import difference
 from fastspec.spec import FeatureSpec
@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 # A round shorter than this says more about the clock than about the code.
 _SHORTEST_ROUND_S = 0.02
 _RESOLVED_DB = 40.0
-_PER_DB = {"none": 0.0, "ln": math.log(10) / 10, "log10": 0.1, "db": 1.0}
+_PER_DB = {"ln": math.log(10) / 10, "log10": 0.1, "db": 1.0}
 
 
 def best_seconds(calls: Sequence[Callable[[], object]], *, repeat: int) -> list[float]:
@@ -85,6 +85,7 @@ def resolved(features: Float32, spec: FeatureSpec) -> NDArray[np.bool_]:
         return np.ones(features.shape, bool)
     loudest = features.max(axis=-1, keepdims=True)
     if spec.log == "none":
-        return ~(features < loudest * 10 ** (-_RESOLVED_DB / 10))
-    depth = _RESOLVED_DB * _PER_DB[spec.log] / (spec.norm_std if spec.normalize == "fixed" else 1.0)
-    return ~(features < loudest - depth)
+        least = loudest * 10 ** (-_RESOLVED_DB / 10)
+    else:
+        least = loudest - _RESOLVED_DB * _PER_DB[spec.log] / (spec.norm_std if spec.normalize == "fixed" else 1.0)
+    return np.asarray(~(features < least))

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from fastspec.errors import FastspecError
 
 if TYPE_CHECKING:
+    from fastspec.report.benchmark_picture import plot_benchmark as plot_benchmark
+    from fastspec.report.benchmark_text import benchmark_parts as benchmark_parts
     from fastspec.report.board import plot_leaderboard as plot_leaderboard
     from fastspec.report.confusion import plot_confusion as plot_confusion
     from fastspec.report.corpus_pictures import plot_classes as plot_classes
     from fastspec.report.corpus_pictures import plot_durations as plot_durations
     from fastspec.report.corpus_text import scan_text as scan_text
+    from fastspec.report.doctor_text import doctor_table as doctor_table
     from fastspec.report.picture import check_picture as check_picture
     from fastspec.report.picture import save_picture as save_picture
     from fastspec.report.reliability import plot_reliability as plot_reliability
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
     from fastspec.report.tables import scores_table as scores_table
 
 _HOMES = {
+    "benchmark_parts": "benchmark_text",
     "check_picture": "picture",
     "confusion_table": "tables",
+    "doctor_table": "doctor_text",
     "failures_table": "tables",
     "leaderboard_table": "tables",
     "ledger_table": "tables",
     "parity_table": "tables",
+    "plot_benchmark": "benchmark_picture",
     "plot_classes": "corpus_pictures",
     "plot_confusion": "confusion",
     "plot_durations": "corpus_pictures",
@@ -43,8 +49,17 @@ _HOMES = {
     "scores_table": "tables",
 }
 
-__all__ = ["ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["parity_table", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_reliability"]
+__all__ = [
+    "ReportError",
+    "benchmark_parts",
+    "check_picture",
+    "confusion_table",
+    "doctor_table",
+    "failures_table",
+    "leaderboard_table",
+    "ledger_table",
+]
+__all__ += ["parity_table", "plot_benchmark", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_reliability"]
 __all__ += ["plot_spectrogram", "save_picture", "scan_text", "scores_table"]
 
 
