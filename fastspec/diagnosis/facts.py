@@ -73,7 +73,7 @@ def surroundings() -> Iterator[Finding]:
 def classifiers() -> Iterator[Finding]:
     """Installed plugins; nothing of them is imported."""
     faults = {info.name: fault_of(info) for info in plugins()}
-    broken = [f"{name} is {fault}" for name, fault in faults.items() if fault]
+    broken = [f"{name}: {fault}" for name, fault in faults.items() if fault]
     yield Finding("classifiers", ", ".join(faults) or "none", "; ".join(broken) or (None if faults else "install fastspec again"))
 
 

@@ -49,17 +49,9 @@ _HOMES = {
     "scores_table": "tables",
 }
 
-__all__ = [
-    "ReportError",
-    "benchmark_parts",
-    "check_picture",
-    "confusion_table",
-    "doctor_table",
-    "failures_table",
-    "leaderboard_table",
-    "ledger_table",
-]
-__all__ += ["parity_table", "plot_benchmark", "plot_classes", "plot_confusion", "plot_durations", "plot_leaderboard", "plot_reliability"]
+__all__ = ["ReportError", "benchmark_parts", "check_picture", "confusion_table", "doctor_table", "failures_table"]
+__all__ += ["leaderboard_table", "ledger_table", "parity_table", "plot_benchmark", "plot_classes", "plot_confusion"]
+__all__ += ["plot_durations", "plot_leaderboard", "plot_reliability"]
 __all__ += ["plot_spectrogram", "save_picture", "scan_text", "scores_table"]
 
 
