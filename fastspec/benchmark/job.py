@@ -1,5 +1,6 @@
 """The whole job, from recordings to features on disk: by 1 to N workers, cold and warm, beside others; results compared first."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -15,10 +16,12 @@ from fastspec.benchmark.peers import shut_down
 from fastspec.benchmark.sample import Sample
 from fastspec.benchmark.worker import Outcome, fresh_process, run_job, start_up
 from fastspec.errors import RunFailed, counted
-from fastspec.store import Layout
 
 Row = dict[str, Any]
 _SURELY_READ_BYTES = 64 << 10
+# After so long no further round is begun.
+_LONGEST_S = 40.0
+_LEAST_ROUNDS = 2
 
 
 class Key(NamedTuple):
@@ -56,14 +59,14 @@ class OurJobs:
 
 
 def measure_jobs(
-    sample: Sample, folder: Path, kernels: Path, *, workers: int, repeat: int, on_step: Callable[[str], None]
+    sample: Sample, folder: Path, kernels: Path, *, repeat: int, on_step: Callable[[str], None]
 ) -> tuple[list[Row], str | None]:
     """Rows of the sections "stages" and "job", and why nothing was measured with a cold page cache; None where it was.
 
     Raises:
         RunFailed: an implementation's features change from run to run, or with the workers.
     """
-    counts = worker_counts(min(workers, Layout.read(sample.store.path).n_partitions))
+    counts = worker_counts(sample.about["most_workers"])
     files = sample.files()
     not_cold = _why_unforgettable(files)
     with ExitStack() as stack:
@@ -72,6 +75,10 @@ def measure_jobs(
             started.result()
         ours = OurJobs(sample, folder, processes)
         runs: dict[Key, Callable[[], float]] = {key: partial(ours.run, key) for key in (Key(OURS, n, "warm") for n in counts)}
+        for key in runs:
+            on_step(f"whole jobs, warming up: {counted(key.workers, 'worker')}")
+            ours.run(key)
+        ours.outcomes.clear()
         if files and not not_cold:
             runs |= {key: partial(ours.run, key, cold=files) for key in (Key(OURS, n, "cold") for n in {1, counts[-1]})}
         stack.callback(shut_down)
@@ -102,14 +109,18 @@ def _why_unforgettable(files: Sequence[Path] | None) -> str | None:
 
 
 def _take_turns(runs: Mapping[Key, Callable[[], float]], repeat: int, on_step: Callable[[str], None]) -> dict[Key, list[float]]:
-    """Seconds of each run in each round, after one that warms up; a noisy neighbour slows all of them."""
+    """Seconds of each run in each round, in which all take turns, so that a noisy neighbour slows all of them.
+
+    Two rounds are done however long they take.
+    """
     seconds: dict[Key, list[float]] = {key: [] for key in runs}
-    for turn in range(repeat + 1):
+    start = time.perf_counter()
+    for turn in range(repeat):
+        if turn >= _LEAST_ROUNDS and time.perf_counter() - start > _LONGEST_S:
+            break
         for key, run in runs.items():
-            on_step(f"whole jobs, round {turn} of {repeat}: {key.implementation}, {counted(key.workers, 'worker')}, {key.cache}")
-            taken = run() if turn or key.cache == "warm" else 0.0
-            if turn:
-                seconds[key].append(taken)
+            on_step(f"whole jobs, round {turn + 1} of {repeat}: {key.implementation}, {counted(key.workers, 'worker')}, {key.cache}")
+            seconds[key].append(run())
     return seconds
 
 
@@ -137,6 +148,7 @@ def _job_rows(sample: Sample, ours: OurJobs, others: Sequence[Other], seconds: M
                 "section": "job",
                 **key._asdict(),
                 "seconds": taken,
+                "rounds": len(rounds),
                 "noise": noise_of(rounds),
                 "hours_per_s": sample.audio_s / 3600 / taken,
                 "x_real_time": sample.audio_s / taken,

@@ -8,13 +8,12 @@ from typing import Any
 
 from fastspec.benchmark.job import measure_jobs
 from fastspec.benchmark.machine import machine, usable_cores
-from fastspec.benchmark.sample import Sample, audio_seconds, choose_recordings, keep_usable, make_corpus
+from fastspec.benchmark.sample import Sample, audio_seconds, choose_recordings, count_clips, keep_usable, make_corpus, set_clip_length
 from fastspec.benchmark.worker import fresh_process, run_job, run_kernel, start_up
 from fastspec.corpus import Manifest
-from fastspec.pipeline import plan_run
 from fastspec.references import references
 from fastspec.spec import Recipe
-from fastspec.store import open_store
+from fastspec.store import Layout, open_store
 
 Row = dict[str, Any]
 KERNEL_CLIPS, KERNEL_AUDIO_S = 32, 160.0
@@ -26,7 +25,7 @@ def run_benchmark(
     *,
     workers: int | None = None,
     repeat: int = 3,
-    minutes: float = 30.0,
+    minutes: float | None = None,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> list[Row]:
     """Measure what featurizing takes here; every number is of a result that was compared with the first run's.
@@ -38,7 +37,7 @@ def run_benchmark(
         recipe: what is computed.
         workers: at most; None is as many as this process may use cores.
         repeat: rounds, in which all take turns and of which the best counts.
-        minutes: of audio in the sample, about.
+        minutes: of audio in the sample, about; None is as much as gives each worker something to do, up to an hour.
         on_step: told what is being done, for those who wait.
 
     Returns:
@@ -52,24 +51,23 @@ def run_benchmark(
     workers = workers or max(1, int(usable_cores()))
     with tempfile.TemporaryDirectory(prefix="fastspec-bench-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
-        if manifest is None:
-            on_step("making recordings")
-            chosen, about = choose_recordings(make_corpus(root / "made", recipe, minutes=minutes), recipe, minutes=minutes)
-            about["corpus"] = None
-        else:
-            chosen, about = choose_recordings(manifest, recipe, minutes=minutes)
+        on_step("choosing recordings" if manifest else "making recordings")
+        recipe = set_clip_length(recipe, manifest)
+        clips = count_clips(recipe, workers=workers, minutes=minutes)
+        corpus = manifest or make_corpus(root / "made", recipe, clips=clips)
+        chosen, about = choose_recordings(corpus, recipe, clips=clips)
+        about["corpus"] = manifest and manifest.source
         on_step("compiling the kernels in an empty cache")
         sample, started = _prepare(chosen, recipe, about, root, workers)
         on_step("timing the kernel")
         kernel = _measure_kernel(sample, root / "kernels", repeat)
-        jobs, not_cold = measure_jobs(sample, root, root / "kernels", workers=workers, repeat=repeat, on_step=on_step)
+        jobs, not_cold = measure_jobs(sample, root, root / "kernels", repeat=repeat, on_step=on_step)
     host = machine(references(recipe.spec)) | {"usable_cores": usable_cores(), "workers": workers}
     return [{"section": "machine", **host}, {"section": "sample", **sample.about, "not_cold": not_cold}, *started, *kernel, *jobs]
 
 
 def _prepare(manifest: Manifest, recipe: Recipe, about: Row, root: Path, workers: int) -> tuple[Sample, list[Row]]:
     """The sample without what cannot be decoded, featurized once; and what the first and the second process took to start."""
-    recipe = plan_run(manifest, recipe, workers=workers).layout.recipe
     spec, settings, kernels = recipe.to_dict()["spec"], recipe.to_dict(), root / "kernels"
     with ExitStack() as stack:
         first, second = (stack.enter_context(fresh_process(kernels)) for _ in range(2))
@@ -88,6 +86,7 @@ def _prepare(manifest: Manifest, recipe: Recipe, about: Row, root: Path, workers
         "clips": len(store),
         "clip_s": recipe.clip.clip_s,
         "audio_s": audio_seconds(store),
+        "most_workers": min(workers, Layout.read(store.path).n_partitions),
         "recipe": recipe.digest(),
         "manifest": usable.digest(),
     }

@@ -14,13 +14,13 @@ from fastspec.audio.decode import Recording
 from fastspec.benchmark.peers import Stretch
 from fastspec.corpus import Manifest, RecordingError, read_corpus
 from fastspec.errors import CorpusError
-from fastspec.pipeline import cut_clips
+from fastspec.pipeline import choose_clip_length, cut_clips
 from fastspec.spec import Recipe
-from fastspec.store import FeatureStore
+from fastspec.store import FeatureStore, Layout
 from fastspec.store.ledger import USABLE
 
-LONGEST_SAMPLED_S = 10.0  # of recordings whose recipe has no clip length: what it would choose at most
-MOST_RECORDINGS = 2000
+_LONGEST_S = 3600.0
+_MOST_RECORDINGS = 10_000
 _PROBED = 64
 _MADE_S = 5.0
 
@@ -63,10 +63,11 @@ class Sample:
 
     def files(self) -> list[Path] | None:
         """The files that hold the recordings: their own, or what they lie in; None where that is no file."""
-        sources = [self.manifest.open(path) for path in self.manifest.table["path"].unique(maintain_order=True)[:1]]
-        if not all(isinstance(source, Path) for source in sources):
+        sources = [self.manifest.open(path) for path in _paths(self.manifest)]
+        files = [source for source in sources if isinstance(source, Path)]
+        if len(files) < len(sources):
             return [Path(self.manifest.source)] if Path(self.manifest.source).is_file() else None
-        return [Path(str(self.manifest.open(path))) for path in self.manifest.table["path"].unique(maintain_order=True)]
+        return files
 
     def are_alike(self) -> bool:
         """Whether every clip is a whole recording of one channel at the recipe's rate and as long as a clip."""
@@ -75,38 +76,61 @@ class Sample:
         return bool(ledger.select((same & (pl.col("header_frames") == self.recipe.n_samples)).all()).item())
 
 
-def choose_recordings(manifest: Manifest, recipe: Recipe, *, minutes: float) -> tuple[Manifest, dict[str, Any]]:
-    """As many recordings as hold about so much audio by their headers, at most 2,000, evenly spaced; and what is said of them.
+def set_clip_length(recipe: Recipe, manifest: Manifest | None) -> Recipe:
+    """A recipe with a clip length: its own, or one that suits some recordings of the corpus; 5 s for recordings that are made."""
+    if recipe.clip.clip_s is not None:
+        return recipe
+    return recipe.replace(clip_s=_MADE_S if manifest is None else choose_clip_length(_keep(manifest, _spread(_paths(manifest), _PROBED))))
+
+
+def count_clips(recipe: Recipe, *, workers: int, minutes: float | None) -> int:
+    """How many clips a sample should have: so many minutes, or one chunk of the store for each worker, up to an hour.
+
+    A worker's task is a whole chunk: fewer chunks leave workers idle, and one that is not full leaves some idle at the end.
+    """
+    clip_s = recipe.clip.clip_s or _MADE_S
+    if minutes is not None:
+        return max(1, round(60 * minutes / clip_s))
+    chunk = Layout(recipe=recipe, manifest_digest="", n_clips=1, versions={}).chunk_clips
+    return chunk * max(1, min(workers, int(_LONGEST_S / (chunk * clip_s))))
+
+
+def choose_recordings(manifest: Manifest, recipe: Recipe, *, clips: int) -> tuple[Manifest, dict[str, Any]]:
+    """As many recordings as give about so many clips by their headers, at most 10,000, evenly spaced; and what is said of them.
 
     Raises:
         CorpusError: none of those that were looked at can be opened.
     """
-    paths = manifest.table["path"].unique(maintain_order=True)
-    heads = [head for path in _spread(paths, _PROBED) if (head := _look(manifest, path, _longest_s(recipe)))]
+    paths = _paths(manifest)
+    heads = [head for path in _spread(paths, _PROBED) if (head := _look(manifest, path))]
     if not heads:
         raise CorpusError(f"none of {min(_PROBED, len(paths))} recordings of {manifest.source} can be opened; see 'fastspec scan'")
-    mean_s = max(1e-3, float(np.mean([seconds for seconds, _ in heads])))
-    chosen = _spread(paths, min(MOST_RECORDINGS, max(1, round(60 * minutes / mean_s))))
+    mean_s, hop_s = float(np.mean([seconds for seconds, _ in heads])), recipe.clip.hop_s
+    each = 1.0 if hop_s is None else max(1.0, mean_s / hop_s)
+    chosen = _spread(paths, min(_MOST_RECORDINGS, max(1, round(clips / each))))
     formats = [name for name, _ in Counter(name for _, name in heads).most_common(3)]
-    about: dict[str, Any] = {"corpus": manifest.source, "recordings": len(chosen), "of_recordings": len(paths), "formats": formats}
-    return manifest.with_table(manifest.table.filter(pl.col("path").is_in(chosen.implode()))), about
+    about = {"corpus": manifest.source, "recordings": len(chosen), "of_recordings": len(paths), "formats": formats}
+    return _keep(manifest, chosen), about
+
+
+def _paths(manifest: Manifest) -> pl.Series:
+    return manifest.table["path"].unique(maintain_order=True)
 
 
 def _spread(paths: pl.Series, count: int) -> pl.Series:
     return paths[np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int))]
 
 
-def _longest_s(recipe: Recipe) -> float:
-    """How much of a recording is decoded at most: all of it where windows are cut."""
-    return float("inf") if recipe.clip.needs_lengths else recipe.clip.clip_s or LONGEST_SAMPLED_S
+def _keep(manifest: Manifest, paths: pl.Series) -> Manifest:
+    return manifest.with_table(manifest.table.filter(pl.col("path").is_in(paths.implode())))
 
 
-def _look(manifest: Manifest, path: str, longest_s: float) -> tuple[float, str] | None:
-    """The seconds that are decoded of a recording, by its header, and its format; None where it cannot be opened."""
+def _look(manifest: Manifest, path: str) -> tuple[float, str] | None:
+    """The seconds of a recording, by its header, and its format; None where it cannot be opened."""
     try:
         with Recording(manifest.open(path)) as recording:
             name = f"{recording.format} {recording.subtype} {recording.sample_rate} Hz"
-            return min(longest_s, recording.header_frames / recording.sample_rate), name
+            return recording.header_frames / recording.sample_rate, name
     except (AudioError, RecordingError):
         return None
 
@@ -118,10 +142,10 @@ def keep_usable(manifest: Manifest, store: FeatureStore) -> Manifest:
         CorpusError: there are none.
     """
     usable = store.ledger.group_by("path", maintain_order=True).agg(pl.col("status").is_in(USABLE).all())
-    paths = manifest.table["path"].unique(maintain_order=True).filter(usable["status"])
+    paths = _paths(manifest).filter(usable["status"])
     if not len(paths):
         raise CorpusError(f"no recording of {manifest.source} gives features, so there is nothing to time; see 'fastspec scan'")
-    return manifest.with_table(manifest.table.filter(pl.col("path").is_in(paths.implode())))
+    return _keep(manifest, paths)
 
 
 def audio_seconds(store: FeatureStore) -> float:
@@ -131,10 +155,9 @@ def audio_seconds(store: FeatureStore) -> float:
     return float(np.minimum(longest_s, store.valid_frames * frames_s).sum())
 
 
-def make_corpus(folder: Path, recipe: Recipe, *, minutes: float) -> Manifest:
-    """About so many minutes of chords in noise: half of them WAV at 44.1 kHz, half FLAC at the recipe's rate, 16 bits each."""
-    seconds = recipe.clip.clip_s or _MADE_S
-    count = max(2, round(60 * minutes / seconds))
+def make_corpus(folder: Path, recipe: Recipe, *, clips: int) -> Manifest:
+    """So many recordings as long as a clip, chords in noise: half of them WAV at 44.1 kHz, half FLAC at the recipe's rate, 16 bits each."""
+    seconds, count = recipe.clip.clip_s or _MADE_S, max(2, clips)
     folder.mkdir()
     for ending, rate, which in (("wav", 44_100, range(0, count, 2)), ("flac", recipe.spec.sample_rate, range(1, count, 2))):
         length = round(seconds * rate)

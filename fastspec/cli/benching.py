@@ -29,8 +29,11 @@ def bench(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Measured from 1 to so many.  [default: cores]", show_default=False)
     ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds, of which the best counts.")] = 3,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, max=1e5, help="Of audio in the sample, about.")] = 30.0,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds at most, of which the best counts.")] = 3,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0.01, max=1e5, help="Of audio in the sample.  [default: up to 60]", show_default=False),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F.json", help=OUTPUT_HELP, show_default=False)] = None,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", metavar="F.json", help="An earlier run: is anything slower?", show_default=False)

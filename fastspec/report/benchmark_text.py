@@ -12,11 +12,10 @@ from fastspec.report.tables import power_of_ten, text_table
 Row = Mapping[str, Any]
 
 _NOTES = {
-    "kernel": """h/s: hours of audio a second; ±: slowest round over the best; × ours: time over
-fastspec's""",
-    "stages": "1 worker, best round; idle: waiting for work; start, finish: plan, ledger, hashes",
-    "job": """from recordings to features on disk; × one: as fast as one worker; × ours: time
-over fastspec's with as many workers; MiB: most memory of the process""",
+    "kernel": "h/s: hours of audio a second; ±: slowest round over the best; × ours: time over fastspec's",
+    "stages": "one worker's best round; idle: waiting for work; start, finish: plan, ledger, hashes",
+    "job": "from recordings to features on disk, best of {rounds}; × one: as fast as one worker; "
+    "× ours: time over fastspec's with as many workers; MiB: most memory of the process",
 }
 
 
@@ -30,7 +29,8 @@ def benchmark_parts(rows: Sequence[Row], *, version: str) -> list[str | Text | T
     parts: list[str | Text | Table] = [*_head(rows, version=version), "", _start_line(rows)]
     for name, table in (("kernel", _kernel_table(rows)), ("stages", _stages_table(rows)), ("job", _job_table(rows))):
         untimed = (f"{row['implementation']} is not timed: {row['note']}" for row in section(rows, name) if row.get("note"))
-        parts += ["", table, Text(_NOTES[name], "dim"), *untimed]
+        rounds = counted(max((row.get("rounds", 0) for row in section(rows, name)), default=0), "round")
+        parts += ["", table, Text(_NOTES[name].format(rounds=rounds), "dim"), *untimed]
     compared = section(rows, "baseline")
     return [*parts, "", _baseline_table(compared)] if compared else parts
 
@@ -39,10 +39,13 @@ def _head(rows: Sequence[Row], *, version: str) -> list[str]:
     """The machine, the sample and what could not be measured, a line each."""
     machine, sample = section(rows, "machine")[0], section(rows, "sample")[0]
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    busy = f"{counted(sample['most_workers'], 'worker')} of {machine['workers']}"
+    few = f"the sample has something to do for {busy}: give more recordings, or more --minutes"
     return [
         f"fastspec {version} on {machine['cpu']}, {machine['usable_cores']:g} of {counted(machine['cores'], 'core')}, "
         f"{machine['lanes']} lanes, {machine['system']}; Python {machine['python']}, {packages}",
         _sample_line(sample),
+        *([few] if sample["most_workers"] < machine["workers"] else []),
         *([f"nothing is measured with a cold page cache: {sample['not_cold']}"] if sample["not_cold"] else []),
     ]
 
