@@ -19,7 +19,7 @@ from fastspec.benchmark.measure import apart, resolved
 from fastspec.benchmark.others import compare_others
 from fastspec.benchmark.peers import Peer
 from fastspec.benchmark.sample import Sample, audio_seconds, choose_recordings, count_clips, keep_usable, make_corpus, set_clip_length
-from fastspec.benchmark.worker import Outcome
+from fastspec.benchmark.worker import Outcome, fresh_process
 from fastspec.cli.app import app
 from fastspec.corpus import read_corpus
 from fastspec.errors import CorpusError, FastspecError, RunFailed
@@ -256,6 +256,14 @@ def test_features_that_change_with_the_workers__end_the_benchmark(sample, tmp_pa
         jobs.run(Key("fastspec", 2, "warm"))
 
 
+def test_process_that_dies__is_a_line_with_advice(tmp_path):
+    with (
+        pytest.raises(RunFailed, match="a process that was measured died; the memory may be too little"),
+        fresh_process(tmp_path) as process,
+    ):
+        process.submit(os.abort).result()
+
+
 def test_cold_run_that_read_too_little_from_the_disk__was_not_cold(sample, tmp_path):
     files = sample.files()
     jobs = OurJobs(sample, tmp_path, {1: Stub(OUTCOME)})
@@ -356,8 +364,8 @@ def test_baseline__marks_what_is_slower_beyond_the_noise_of_both(rows, ran):
     target = next(row for row in slow if row["section"] == "job")
     target |= {"hours_per_s": target["hours_per_s"] / 3, "noise": 0.5}
     compared = {row["name"]: row for row in compare_runs(slow, earlier)}
-    assert compared["job: fastspec, 1 × warm"]["verdict"] == "slower"
-    assert compared["job: fastspec, 1 × warm"]["ratio"] == pytest.approx(1 / 3)
+    assert compared["job: fastspec, 1 worker, warm"]["verdict"] == "slower"
+    assert compared["job: fastspec, 1 worker, warm"]["ratio"] == pytest.approx(1 / 3)
     target |= {"noise": 2.5}
     assert {row["verdict"] for row in compare_runs(slow, earlier)} == {"same"}
     shown = "\n".join(str(getattr(part, "title", part)) for part in benchmark_parts([*rows, *compared.values()], version="1"))

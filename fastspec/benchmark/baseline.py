@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastspec.errors import FastspecError
+from fastspec.errors import FastspecError, counted
 
 Row = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ def _title(name: tuple[Any, ...]) -> str:
     section, *rest = name
     if section == "job":
         implementation, workers, cache = rest
-        return f"job: {implementation}, {workers} × {cache}"
+        return f"job: {implementation}, {counted(workers, 'worker')}, {cache}"
     return f"{section}: {', '.join(map(str, rest))}"
 
 

@@ -63,10 +63,12 @@ class Sample:
 
     def files(self) -> list[Path] | None:
         """The files that hold the recordings: their own, or what they lie in; None where that is no file."""
-        sources = [self.manifest.open(path) for path in _paths(self.manifest)]
-        files = [source for source in sources if isinstance(source, Path)]
-        if len(files) < len(sources):
-            return [Path(self.manifest.source)] if Path(self.manifest.source).is_file() else None
+        files = []
+        for path in _paths(self.manifest):
+            source = self.manifest.open(path)
+            if not isinstance(source, Path):
+                return [Path(self.manifest.source)] if Path(self.manifest.source).is_file() else None
+            files.append(source)
         return files
 
     def are_alike(self) -> bool:

@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from fastspec.errors import RunFailed
 
 
 class Start(NamedTuple):
@@ -46,13 +50,17 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def fresh_process(cache: Path) -> Iterator[ProcessPoolExecutor]:
-    """A new process that keeps its compiled kernels in `cache`; it ends with the block."""
+    """A new process that keeps its compiled kernels in `cache`; it ends with the block. RunFailed where it dies before."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_use_cache, initargs=(str(cache),)) as process:
-        yield process
+        try:
+            yield process
+        except BrokenProcessPool:
+            raise RunFailed("a process that was measured died; the memory may be too little: give fewer --minutes or --workers") from None
 
 
 def _use_cache(folder: str) -> None:
     os.environ["FASTSPEC_CACHE"] = folder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the one that started this ends it
 
 
 def start_up(spec: dict[str, Any]) -> Start:

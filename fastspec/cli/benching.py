@@ -78,7 +78,7 @@ def bench(
 
     show(*benchmark_parts(rows, version=fastspec.__version__))
     if earlier is not None:
-        show(*(f"the baseline differs in {told}" for told in differences_between(rows, earlier)))
+        show(*(f"unlike the baseline: {told}" for told in differences_between(rows, earlier)))
     show(*(f"wrote {path}" for path in written))
 
 
