@@ -20,7 +20,7 @@ from fastspec.errors import RunFailed, counted
 Row = dict[str, Any]
 _SURELY_READ_BYTES = 64 << 10
 # After so long no further round is begun.
-_LONGEST_S = 40.0
+_LONGEST_S = 20.0
 _LEAST_ROUNDS = 2
 
 
@@ -81,7 +81,7 @@ def measure_jobs(
         ours.outcomes.clear()
         if files and not not_cold:
             runs |= {key: partial(ours.run, key, cold=files) for key in (Key(OURS, n, "cold") for n in {1, counts[-1]})}
-        stack.callback(shut_down)
+        stack.callback(shut_down, counts[-1])
         others = compare_others(sample, folder, processes=counts[-1], on_step=on_step)
         runs |= {Key(other.name, counts[-1], "warm"): other.run for other in others if not other.note}
         seconds = _take_turns(runs, repeat, on_step)

@@ -1,5 +1,6 @@
 """What others do between recordings and features on disk: several processes each, the same definition, float32."""
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
@@ -71,14 +72,12 @@ def peers(spec: FeatureSpec) -> list[Peer]:
     return [*by_joblib, by_lhotse] if "torchaudio" in found else by_joblib
 
 
-def shut_down() -> None:
-    """End the processes that peers keep."""
-    if _processes.cache_info().currsize:
-        _processes.cache_clear()
-    reusable = import_module("joblib.externals.loky.reusable_executor") if _is_installed("joblib") else None
-    executor = reusable and reusable._executor
-    if executor:
-        executor.shutdown(wait=True)
+def shut_down(processes: int) -> None:
+    """End so many processes that peers keep between jobs."""
+    _processes(processes).shutdown()
+    _processes.cache_clear()
+    if loky := sys.modules.get("joblib.externals.loky"):
+        loky.get_reusable_executor().shutdown()
 
 
 def _is_installed(package: str) -> bool:

@@ -51,12 +51,12 @@ def run_benchmark(
     workers = workers or max(1, int(usable_cores()))
     with tempfile.TemporaryDirectory(prefix="fastspec-bench-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
-        on_step("choosing recordings" if manifest else "making recordings")
+        on_step("making recordings" if manifest is None else "choosing recordings")
         recipe = set_clip_length(recipe, manifest)
         clips = count_clips(recipe, workers=workers, minutes=minutes)
-        corpus = manifest or make_corpus(root / "made", recipe, clips=clips)
+        corpus = make_corpus(root / "made", recipe, clips=clips) if manifest is None else manifest
         chosen, about = choose_recordings(corpus, recipe, clips=clips)
-        about["corpus"] = manifest and manifest.source
+        about["corpus"] = None if manifest is None else manifest.source
         on_step("compiling the kernels in an empty cache")
         sample, started = _prepare(chosen, recipe, about, root, workers)
         on_step("timing the kernel")
