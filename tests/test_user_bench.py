@@ -47,7 +47,20 @@ def sounds(tmp_path_factory):
 def ran(sounds):
     """The whole command in a process of its own, as a user runs it, with one peer."""
     code = "from fastspec.cli import main; main()"
-    flags = ["--preset", "librosa", "--set", "pad_mode=symmetric", "--repeats", "2", "--workers", "2", "-o", "now.json", "--picture", "now.png"]
+    flags = [
+        "--preset",
+        "librosa",
+        "--set",
+        "pad_mode=symmetric",
+        "--repeats",
+        "2",
+        "--workers",
+        "2",
+        "-o",
+        "now.json",
+        "--picture",
+        "now.png",
+    ]
     result = subprocess.run(
         [sys.executable, "-c", code, "bench", str(sounds), *flags],
         cwd=sounds.parent,

@@ -10,8 +10,8 @@ from fastspec.errors import FastspecError, counted
 Row = Mapping[str, Any]
 
 _NAMES = {"start": ("step",), "kernel": ("implementation",), "stages": ("stage", "cache"), "job": ("implementation", "workers", "cache")}
-# Two runs differ by so much on a quiet machine, whatever the rounds of each say.
-LEAST_NOISE = 0.05
+# Two runs differ by so much on a quiet machine, whatever the rounds of each say; and by so much where there is one round only.
+_LEAST_NOISE, _NOISE_OF_ONE = 0.05, 0.25
 
 
 class BaselineError(FastspecError):
@@ -47,7 +47,7 @@ def compare_runs(rows: Sequence[Row], earlier: Sequence[Row]) -> list[dict[str, 
     for row in rows:
         name = _name(row)
         if name in known and name[0] != "stages" and (ratio := _ratio(row, known[name])):
-            noise = max(LEAST_NOISE, row.get("noise") or 0.0, known[name].get("noise") or 0.0)
+            noise = max(_LEAST_NOISE, *(each.get("noise", _NOISE_OF_ONE) for each in (row, known[name])))
             verdict = "slower" if ratio < 1 / (1 + noise) else "faster" if ratio > 1 + noise else "same"
             compared.append({"section": "baseline", "name": _title(name), "ratio": ratio, "noise": noise, "verdict": verdict})
     return compared

@@ -18,7 +18,7 @@ def bench(
         str | None, typer.Argument(help="Whatever featurize reads; recordings are made where it is left out.", show_default=False)
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
+        str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list' (default: librosa).", show_default=False)
     ] = None,
     spec: Annotated[
         Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
@@ -27,12 +27,14 @@ def bench(
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Measured from 1 to so many.  [default: cores]", show_default=False)
+        int | None, typer.Option("--workers", min=1, help="Measured from 1 to so many (default: one a core).", show_default=False)
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds at most, of which the best counts.")] = 3,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", min=0.01, max=1e5, help="Of audio in the sample.  [default: up to 60]", show_default=False),
+        typer.Option(
+            "--minutes", min=0.01, max=1e5, help="Of audio in the sample (default: by the workers, up to 60).", show_default=False
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F.json", help=OUTPUT_HELP, show_default=False)] = None,
     baseline: Annotated[
@@ -45,9 +47,11 @@ def bench(
 
     Example: fastspec bench sounds/ --preset whisper -o today.json
 
-    A sample of the corpus, spread evenly, goes from recordings to features on disk: each stage, by 1 to all workers, with cold and warm
-    page cache, compiling apart; beside librosa, torchaudio, kaldi-native-fbank, asrfront and lhotse where they compute the same, which
-    is checked first. Stores are written to the folder for temporary files (TMPDIR) and removed.
+    A sample of the corpus, spread evenly, goes from recordings to features
+    on disk: each stage, by 1 to all workers, with cold and warm page cache,
+    compiling apart; beside librosa, torchaudio, kaldi-native-fbank, asrfront
+    and lhotse where they compute the same, which is checked first. It takes
+    about a minute. Stores are written where temporary files are (TMPDIR).
     """
     recipe = parse_recipe(preset, spec, settings or [])
     if picture is not None:
