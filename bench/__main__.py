@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import accuracy, corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages
-from bench.measure import machine
 from bench.output import as_json, as_table, as_text, describe
 from bench.tasks import TASKS
+from fastspec.benchmark.machine import machine
 from fastspec.errors import FastspecError
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from bench.entrants import ENTRANTS, Columns, Entrant
-from bench.measure import machine
 from bench.output import as_table
 from bench.tasks import FOLDS, SEEDS, TASKS, Task, task_folds, task_store
+from fastspec.benchmark.machine import machine
 from fastspec.demo.corpora import CorpusUnavailable
 from fastspec.errors import PluginError, RunFailed, choices
 from fastspec.learn import ColumnClassifier, Dataset, Evaluation, evaluate, load_plugin

@@ -1,20 +1,18 @@
 """ns a frame of the front end and of every installed reference: the same definition, the same samples, one thread, one process."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.measure import best_seconds, one_thread
+from fastspec.benchmark.kernel import OURS, Form, forms, noise
+from fastspec.benchmark.measure import apart, best_seconds, one_thread
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
 from fastspec.presets import preset
-from fastspec.references import Reference, difference, references, tolerance
+from fastspec.references import Reference, references, tolerance
 from fastspec.spec import FeatureSpec
 
-Float32 = NDArray[np.float32]
-OURS = "fastspec"
 COLUMNS = {
     "case": "case",
     "implementation": "implementation",
@@ -56,14 +54,6 @@ CASES = (
 SHORT_S, SHORT_CLIPS, MOST_ABOVE_US = 0.1, 16, 15.0
 
 
-class Form(NamedTuple):
-    """One way of calling an implementation on all clips."""
-
-    implementation: str
-    name: str
-    call: Callable[[], Sequence[Float32] | Float32]
-
-
 def peers(cases: Sequence[Case] = CASES) -> list[Reference]:
     """The references of these cases, installed or not."""
     return list({peer.name: peer for case in cases for peer in references(case.spec)}.values())
@@ -99,17 +89,11 @@ def run_single_call(*, repeat: int) -> dict[str, Any]:
     }
 
 
-def noise(clips: int, seconds: float, spec: FeatureSpec) -> Float32:
-    """`(clips, samples)` float32: white noise, on which all references agree."""
-    shape = clips, round(seconds * spec.sample_rate)
-    return (0.1 * np.random.default_rng(7).standard_normal(shape)).astype(np.float32)
-
-
 def _run_case(case: Case, n_clips: int, seconds: float, repeat: int) -> list[dict[str, Any]]:
     samples = noise(n_clips, seconds, case.spec)
-    forms = _forms(case.spec, samples)
-    apart = _compare(case, forms)
-    best = _fastest(forms, best_seconds([form.call for form in forms], repeat=repeat))
+    found = forms(case.spec, samples)
+    differing = _compare(case, found)
+    best = _fastest(found, best_seconds([form.call for form in found], repeat=repeat))
     n_frames, (ours, _) = n_clips * case.spec.n_frames(samples.shape[1]), best[OURS]
     return [
         {
@@ -121,7 +105,7 @@ def _run_case(case: Case, n_clips: int, seconds: float, repeat: int) -> list[dic
             "ns_per_frame": taken / n_frames * 1e9,
             "us_per_clip": taken / n_clips * 1e6,
             "x_real_time": n_clips * seconds / taken,
-            "difference": apart[name],
+            "difference": differing[name],
             "faster": None if name == OURS else taken / ours,
             "at_least": case.floors.get(name),
             "met": taken / ours >= case.floors[name] if name in case.floors else None,
@@ -138,22 +122,6 @@ def _fastest(forms: Sequence[Form], taken: Sequence[float]) -> dict[str, tuple[f
     return best
 
 
-def _forms(spec: FeatureSpec, samples: Float32) -> list[Form]:
-    """Every way of calling every implementation. One clip has no batch."""
-    front = FrontEnd(spec)
-    calls: list[tuple[str, Callable[..., Float32], Callable[..., Float32] | None]] = [(OURS, front, front.batch)]
-    for peer in references(spec):
-        if peer.is_installed():
-            transform = peer.transform(spec)
-            calls.append((peer.name, transform, transform if peer.batched else None))
-    forms = []
-    for name, single, batch in calls:
-        forms.append(Form(name, "one by one", lambda single=single: [single(clip) for clip in samples]))
-        if batch is not None and len(samples) > 1:
-            forms.append(Form(name, "batch", lambda batch=batch: batch(samples)))
-    return forms
-
-
 def _compare(case: Case, forms: Sequence[Form]) -> dict[str, float | None]:
     """Each reference's largest difference from the front end; RunFailed where it is not the same definition."""
     ours = np.asarray(forms[0].call())
@@ -162,23 +130,12 @@ def _compare(case: Case, forms: Sequence[Form]) -> dict[str, float | None]:
         theirs = np.asarray(form.call())
         if theirs.shape != ours.shape:
             raise RunFailed(f"{case.name}: {form.implementation} ({form.name}) gives {theirs.shape}, fastspec {ours.shape}")
-        above = resolved(theirs, case.spec)
-        apart = difference(ours[above], theirs[above], spec=case.spec)
-        if not apart <= tolerance(case.spec):
+        largest_apart = apart(ours, theirs, case.spec)
+        if not largest_apart <= tolerance(case.spec):
             raise RunFailed(
-                f"{case.name}: {form.implementation} ({form.name}) is {apart:.3g} away from fastspec, allowed are "
+                f"{case.name}: {form.implementation} ({form.name}) is {largest_apart:.3g} away from fastspec, allowed are "
                 f"{tolerance(case.spec):.3g}; two definitions are not timed against each other"
             )
         if form.implementation != OURS:
-            largest[form.implementation] = max(apart, largest.get(form.implementation) or 0.0)
+            largest[form.implementation] = max(largest_apart, largest.get(form.implementation) or 0.0)
     return largest
-
-
-def resolved(features: Float32, spec: FeatureSpec) -> NDArray[np.bool_]:
-    """Values at most 40 dB below the largest of their frame, and those that are not numbers.
-
-    Among millions of values of noise some are a band of one bin with next to nothing in it, whose logarithm no float32 transform
-    resolves: no two implementations agree there.
-    """
-    depth = 40 * {"ln": np.log(10) / 10, "log10": 0.1, "db": 1.0}[spec.log] / (spec.norm_std if spec.normalize == "fixed" else 1.0)
-    return ~(features < features.max(axis=-1, keepdims=True) - depth)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.measure import best_seconds, one_thread
+from fastspec.benchmark.measure import best_seconds, one_thread
 from fastspec.kernels.jit import entry
 from fastspec.kernels.simd import Lanes, host_lanes, load, maximum, splat, store
 from fastspec.spec import FeatureSpec

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import kernel
-from bench.measure import machine
 from bench.output import as_table, describe
+from fastspec.benchmark.machine import machine
 from fastspec.errors import RunFailed
 from fastspec.presets import PRESETS
 from fastspec.references import measure_parity

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.kernel import SPEECH, Float32, noise
-from bench.measure import best_seconds, one_thread
+from bench.kernel import SPEECH
 from bench.peak import measure_peak, stage_work
+from fastspec.benchmark.kernel import noise
+from fastspec.benchmark.measure import Float32, best_seconds, one_thread
 from fastspec.frontend import FrontEnd
 from fastspec.kernels.fft import transform, unpack_power
 from fastspec.kernels.filterbank import fill_bands, write_frames
@@ -112,6 +113,8 @@ _FIRST_CALL = """
 import json, time
 start = time.perf_counter()
 import numpy as np
+from fastspec.benchmark.kernel import noise
+from fastspec.benchmark.measure import Float32, best_seconds, one_thread
 from fastspec.frontend import FrontEnd
 from fastspec.spec import FeatureSpec
 imported = time.perf_counter()

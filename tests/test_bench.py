@@ -7,9 +7,9 @@ import pytest
 
 from bench import kernel, readme, scan, stages
 from bench.__main__ import main
-from bench.measure import best_seconds
 from bench.output import as_text
 from bench.peak import Peak, Work, stage_work
+from fastspec.benchmark.measure import best_seconds
 from fastspec.corpus import read_corpus
 from fastspec.errors import RunFailed
 from fastspec.references import REFERENCES, Reference, references
@@ -56,7 +56,7 @@ def shifted(spec):
 
 def test_kernel__refuses_to_time_an_implementation_that_computes_something_else(monkeypatch, capsys):
     wrong = Reference(name="wrong", packages=("numpy",), build=shifted, base=kernel.SPEECH)
-    monkeypatch.setattr(kernel, "references", lambda _spec: [wrong])
+    monkeypatch.setattr("fastspec.benchmark.kernel.references", lambda _spec: [wrong])
     with pytest.raises(RunFailed, match=r"wrong \(one by one\) is 1 away from fastspec, allowed are 0.0001"):
         kernel.run_kernel(clips=1, seconds=0.1, repeat=1)
     assert main(["kernel", *TINY]) == 1

@@ -7,8 +7,9 @@ import pytest
 
 from bench import corpus
 from bench.__main__ import main
-from bench.peers import Job, Peer, _batches, _read_arrays, _write_batch
+from fastspec.benchmark.peers import Job, Peer, _batches, _read_arrays, _write_batch
 from fastspec.errors import RunFailed
+from fastspec.spec import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")  # what librosa.load imports
 
@@ -34,7 +35,7 @@ LIBROSA = Peer("librosa", ("librosa",), write_by_librosa, _read_arrays)
 def test_row__of_each_implementation_with_floor_and_ceiling_beside_the_fastest_peer(case):
     pytest.importorskip("librosa")
     tiny = case._replace(recordings=5, clip_s=min(case.clip_s, 2.0))
-    rows = corpus.run_corpus([tiny], repeat=1, peers=[LIBROSA])
+    rows = corpus.run_corpus([tiny], repeat=1, others=[LIBROSA])
     assert [row["implementation"] for row in rows] == IMPLEMENTATIONS
     ours, one, decoding, peer = rows
     assert all(row["clips"] == 5 and row["ms"] > 0 for row in rows)
@@ -50,13 +51,13 @@ def test_peer_that_computes_something_else__is_not_timed():
     pytest.importorskip("librosa")
     wrong = LIBROSA._replace(name="wrong", write=write_what_is_wrong)
     with pytest.raises(RunFailed, match="wrong is 1 away from fastspec"):
-        corpus.run_corpus([corpus.CASES[0]], share=0.001, repeat=1, peers=[wrong])
+        corpus.run_corpus([corpus.CASES[0]], share=0.001, repeat=1, others=[wrong])
 
 
 def test_peer_that_is_not_installed__is_left_out(monkeypatch, capsys):
     absent = Peer("absent", ("no_such_package",), write_by_librosa, _read_arrays)
     monkeypatch.setattr(corpus, "PEERS", [absent])
-    monkeypatch.setattr(corpus.run_corpus, "__kwdefaults__", corpus.run_corpus.__kwdefaults__ | {"peers": [absent]})
+    monkeypatch.setattr(corpus.run_corpus, "__kwdefaults__", corpus.run_corpus.__kwdefaults__ | {"others": [absent]})
     assert main(["corpus", "--case", "0", "--share", "0.002", "--repeat", "1", "--json"]) == 0
     printed = capsys.readouterr()
     rows = json.loads(printed.out)["rows"]
@@ -66,7 +67,7 @@ def test_peer_that_is_not_installed__is_left_out(monkeypatch, capsys):
 
 def test_batches__are_256_clips_or_two_for_each_process():
     def sizes(n):
-        return [len(batch.files) for batch in _batches(Job(list(range(n)), 1.0, corpus.SPEECH))]
+        return [len(batch.clips) for batch in _batches(Job(list(range(n)), Recipe(spec=corpus.SPEECH), 2))]
 
     assert sizes(2000) == [256] * 7 + [208]
     assert sizes(60) == [15] * 4
@@ -77,5 +78,5 @@ def test_batches__are_256_clips_or_two_for_each_process():
 def test_recordings_of_mixed_rates__are_compared_too(request):
     pytest.importorskip("librosa")
     request.getfixturevalue("corpus")("stamps")
-    rows = corpus.run_corpus([corpus.CASES[3]], share=20 / corpus.CASES[3].recordings, repeat=1, peers=[LIBROSA])
+    rows = corpus.run_corpus([corpus.CASES[3]], share=20 / corpus.CASES[3].recordings, repeat=1, others=[LIBROSA])
     assert rows[-1]["difference"] <= 1e-4

@@ -86,8 +86,9 @@ def test_importing_fastspec__imports_nothing_heavy():
     assert not HEAVY & {name.partition(".")[0] for name in loaded}
 
 
-COMMANDS = [["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["explain"], ["demo"], ["preset", "list"]]
+COMMANDS = [["bench"], ["doctor"], ["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["explain"], ["demo"]]
 COMMANDS += [
+    ["preset", "list"],
     ["preset", "show"],
     ["plugin", "list"],
     ["store", "info"],

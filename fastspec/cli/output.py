@@ -41,8 +41,13 @@ def waiting(what: str) -> Iterator[Callable[[str], None]]:
 
 def print_json(command: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Print `{command, version, rows}`; numbers that JSON does not have become null."""
+    typer.echo(as_json(command, rows))
+
+
+def as_json(command: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """What `print_json` prints."""
     document = {"command": command, "version": fastspec.__version__, "rows": [_plain(row) for row in rows]}
-    typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

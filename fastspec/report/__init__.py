@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from fastspec.errors import FastspecError
 
 if TYPE_CHECKING:
+    from fastspec.report.benchmark_picture import plot_benchmark as plot_benchmark
+    from fastspec.report.benchmark_text import benchmark_parts as benchmark_parts
     from fastspec.report.board import plot_leaderboard as plot_leaderboard
     from fastspec.report.confusion import plot_confusion as plot_confusion
     from fastspec.report.corpus_pictures import plot_classes as plot_classes
     from fastspec.report.corpus_pictures import plot_durations as plot_durations
     from fastspec.report.corpus_text import scan_text as scan_text
+    from fastspec.report.doctor_text import doctor_table as doctor_table
     from fastspec.report.grid import plot_grid as plot_grid
     from fastspec.report.images import write_images as write_images
     from fastspec.report.look import Look as Look
@@ -34,14 +37,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Look": "look",
+    "benchmark_parts": "benchmark_text",
     "check_picture": "picture",
     "confusion_table": "tables",
+    "doctor_table": "doctor_text",
     "failures_table": "tables",
     "leaderboard_table": "tables",
     "ledger_table": "tables",
     "parity_table": "tables",
     "parse_size": "look",
     "plot": "plotting",
+    "plot_benchmark": "benchmark_picture",
     "plot_classes": "corpus_pictures",
     "plot_confusion": "confusion",
     "plot_durations": "corpus_pictures",
@@ -57,10 +63,10 @@ _HOMES = {
     "write_images": "images",
 }
 
-__all__ = ["Look", "ReportError", "check_picture", "confusion_table", "failures_table", "leaderboard_table", "ledger_table"]
-__all__ += ["parity_table", "parse_size", "plot", "plot_classes", "plot_confusion", "plot_durations", "plot_grid", "plot_leaderboard"]
-__all__ += ["plot_reliability", "plot_roc", "plot_spectrogram", "plot_waveform", "save_picture", "scan_text", "scores_table"]
-__all__ += ["write_images"]
+__all__ = ["Look", "ReportError", "benchmark_parts", "check_picture", "confusion_table", "doctor_table", "failures_table"]
+__all__ += ["leaderboard_table", "ledger_table", "parity_table", "parse_size", "plot", "plot_benchmark", "plot_classes", "plot_confusion"]
+__all__ += ["plot_durations", "plot_grid", "plot_leaderboard", "plot_reliability", "plot_roc", "plot_spectrogram", "plot_waveform"]
+__all__ += ["save_picture", "scan_text", "scores_table", "write_images"]
 
 
 class ReportError(FastspecError):

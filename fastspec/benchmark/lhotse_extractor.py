@@ -35,11 +35,11 @@ class SpecExtractor(FeatureExtractor):  # type: ignore[misc]
     @property
     def frame_shift(self) -> float:
         """Seconds from frame to frame."""
-        return self.config.spec.hop_length / self.config.spec.sample_rate
+        return float(self.config.spec.hop_length / self.config.spec.sample_rate)
 
     def feature_dim(self, sampling_rate: int) -> int:  # noqa: ARG002 - as lhotse calls it
         """Bands."""
-        return self.config.spec.n_bands
+        return int(self.config.spec.n_bands)
 
     def extract(self, samples: NDArray[np.float32], sampling_rate: int) -> NDArray[np.float32]:  # noqa: ARG002
         """`(1, samples)` to `(frames, bands)`, without the last frame: lhotse refuses more than fit beside each other."""

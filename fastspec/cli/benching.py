@@ -1,0 +1,122 @@
+"""`fastspec bench` and `doctor`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import fastspec
+from fastspec.cli.output import Json, as_json, print_json, show, waiting
+from fastspec.cli.parsing import parse_recipe
+from fastspec.errors import FastspecError, RunFailed
+
+OUTPUT_HELP = "Write the rows as JSON, for a later --baseline."
+
+
+def bench(
+    corpus: Annotated[
+        str | None, typer.Argument(help="Whatever featurize reads; recordings are made where it is left out.", show_default=False)
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list' (default: librosa).", show_default=False)
+    ] = None,
+    spec: Annotated[
+        Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Measured from 1 to so many (default: one a core).", show_default=False)
+    ] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds at most, of which the best counts.")] = 3,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes", min=0.01, max=1e5, help="Of audio in the sample (default: by the workers, up to 60).", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F.json", help=OUTPUT_HELP, show_default=False)] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="F.json", help="An earlier run: is anything slower?", show_default=False)
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="F.png", help="Draw it: .png or .svg.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Measure featurizing here, with your recordings, beside what else is installed.
+
+    Example: fastspec bench sounds/ --preset whisper -o today.json
+
+    A sample of the corpus, spread evenly, goes from recordings to features
+    on disk: each stage, by 1 to all workers, with cold and warm page cache,
+    compiling apart; beside librosa, torchaudio, kaldi-native-fbank, asrfront
+    and lhotse where they compute the same, which is checked first. It takes
+    about a minute. Stores are written where temporary files are (TMPDIR).
+    """
+    recipe = parse_recipe(preset, spec, settings or [])
+    if picture is not None:
+        from fastspec.report import check_picture
+
+        check_picture(picture)
+    if output is not None and not output.parent.is_dir():
+        raise FastspecError(f"{output.parent} is not a folder that {output.name} can be written to; make it, or choose another")
+
+    from fastspec.benchmark import compare_runs, differences_between, read_baseline, run_benchmark
+    from fastspec.corpus import read_corpus
+
+    earlier = read_baseline(baseline) if baseline else None
+    try:
+        manifest = None if corpus is None else read_corpus(corpus)
+        with waiting("measuring") as on_step:
+            rows = run_benchmark(manifest, recipe, workers=workers, repeat=repeats, minutes=minutes, on_step=on_step)
+    except KeyboardInterrupt:
+        show("interrupted; nothing was written", stderr=True)
+        raise typer.Exit(130) from None
+    written = _write(rows, output, picture)
+    if earlier is not None:
+        rows += compare_runs(rows, earlier)
+    if json:
+        print_json("bench", rows)
+        return
+    from fastspec.report import benchmark_parts
+
+    show(*benchmark_parts(rows, version=fastspec.__version__))
+    if earlier is not None:
+        show(*(f"unlike the baseline: {told}" for told in differences_between(rows, earlier)))
+    show(*(f"wrote {path}" for path in written))
+
+
+def _write(rows: list[dict[str, Any]], output: Path | None, picture: Path | None) -> list[Path]:
+    """The rows as JSON and as a picture, each whole or not at all."""
+    written = []
+    if output is not None:
+        draft = output.with_name(f".{output.name}.part")
+        draft.write_text(as_json("bench", rows) + "\n", encoding="utf8")
+        written.append(draft.replace(output))
+    if picture is not None:
+        from fastspec.report import plot_benchmark, save_picture
+
+        machine = rows[0]
+        written.append(save_picture(plot_benchmark(rows, title=f"fastspec {fastspec.__version__} on {machine['cpu']}"), picture))
+    return written
+
+
+def doctor(json: Json = False) -> None:
+    """Look at this installation, and compute a few clips whose features are known.
+
+    Example: fastspec doctor
+
+    What it prints is made to be pasted into an issue. Exit code 1 means that something is wrong, with advice.
+    """
+    from fastspec.diagnosis import examine
+
+    findings = examine()
+    if json:
+        print_json("doctor", [finding._asdict() for finding in findings])
+    else:
+        from fastspec.report import doctor_table
+
+        show(f"fastspec {fastspec.__version__}", "", doctor_table(findings))
+    wrong = [finding for finding in findings if finding.wrong]
+    if wrong:
+        raise RunFailed(f"{len(wrong)} of {len(findings)} findings are wrong: {', '.join(finding.name for finding in wrong)}")
