@@ -22,7 +22,7 @@ def featurize(
             help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.", show_default=False)],
+    output: Annotated[str, typer.Option("-o", "--output", help="The store to write: a folder or a URL.", show_default=False)],
     preset: Annotated[
         str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
     ] = None,
@@ -87,17 +87,18 @@ def featurize(
 
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
+    from fastspec.store.place import locate_store
     from fastspec.timing import Stopwatch
 
     stopwatch = Stopwatch() if profile else None
-    start = time.perf_counter()
+    start, place = time.perf_counter(), locate_store(output)
     try:
-        pipeline.check_output(output, resume=resume, overwrite=overwrite, flags=True)
+        pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
         manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
         if manifest.problems:
             show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
         with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
-            known = output if resume else None
+            known = place if resume else None
             plan = pipeline.plan_run(
                 manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
             )
@@ -122,7 +123,7 @@ def featurize(
                 stopwatch=stopwatch,
             )
     except KeyboardInterrupt:
-        kept = f"go on with the same command and --resume, {output} keeps what is done" if output.exists() else "nothing written yet"
+        kept = f"go on with the same command and --resume, {output} keeps what is done" if place.exists() else "nothing written yet"
         show(f"interrupted, {kept}", stderr=True)
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
