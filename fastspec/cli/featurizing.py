@@ -1,7 +1,6 @@
 """`fastspec featurize`."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -27,7 +26,7 @@ def featurize(
         str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
     ] = None,
     spec: Annotated[
-        Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
+        str | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)

@@ -83,7 +83,7 @@ def parse_columns(settings: list[str] | None) -> dict[str, str]:
     return columns
 
 
-def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str], **flags: Any) -> "Recipe":
+def parse_recipe(preset: str | None, spec_file: str | Path | None, settings: list[str], **flags: Any) -> "Recipe":
     """The recipe that `--preset`, `--spec` and `--set` describe together; "librosa" when neither of the first two is given.
 
     `flags` are fields that options of their own have set, and win.
@@ -106,15 +106,17 @@ def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str]
     return recipe.replace(**changes | flags)
 
 
-def _read_recipe(path: Path) -> "Recipe":
+def _read_recipe(address: str | Path) -> "Recipe":
     """The recipe of a TOML file, of a trained model or of a store."""
+    from fastspec.corpus.place import locate
     from fastspec.spec import Recipe
 
+    path = locate(address)
     try:
         for header in ("bundle.json", "fastspec.json"):
             if (path / header).is_file():
-                return Recipe.from_dict(json.loads((path / header).read_text(encoding="utf8"))["recipe"])
-        return Recipe.from_toml(path.read_text(encoding="utf8"))
+                return Recipe.from_dict(json.loads((path / header).read_bytes())["recipe"])
+        return Recipe.from_toml(path.read_bytes().decode())
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"the spec {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except (KeyError, TypeError, json.JSONDecodeError) as error:

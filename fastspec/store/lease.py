@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastspec.corpus.place import one_line
 from fastspec.errors import StoreError
 from fastspec.store.place import StoreUrl, list_files
 
@@ -133,6 +134,8 @@ def _read(file: StoreUrl) -> dict[str, Any]:
     """What a lease says; nothing where it has just been released."""
     try:
         content: dict[str, Any] = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file} cannot be read: {one_line(error)}; check your access to it, or remove it") from None
     return content

@@ -9,12 +9,12 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 import zarr
 
-from fastspec.corpus.place import UrlPath, as_os_error, locate_as
+from fastspec.corpus.place import MAX_BYTES, UrlPath, as_os_error, locate_as
 from fastspec.errors import StoreError
 
 DRAFT = ".draft"
@@ -25,6 +25,17 @@ class StoreUrl(UrlPath):
     """A store behind a URL, or a file of it. What is written raises OSError."""
 
     error = StoreError
+
+    def absolute(self) -> Self:
+        """Itself: what a URL means does not depend on the working directory."""
+        return self
+
+    def read_bytes(self, limit: int = MAX_BYTES) -> bytes:
+        """All of an object, in one request: it may be replaced at any time. OSError when it cannot be had, or is larger than the limit."""
+        data: bytes = self._do(self._system.cat_file, self._path)
+        if len(data) > limit:
+            raise OSError(f"larger than {limit} bytes")
+        return data
 
     def write(self, data: bytes) -> None:
         """Write a whole object."""
@@ -58,9 +69,9 @@ class StoreUrl(UrlPath):
         """The same place as Zarr takes it."""
         return zarr.storage.FsspecStore.from_mapper(self._system.get_mapper(self._path))
 
-    def _do(self, action: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    def _do(self, action: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
-            action(*arguments, **options)
+            return action(*arguments, **options)
         except Exception as error:  # each file system raises what its library does
             raise as_os_error(error) from None
 
