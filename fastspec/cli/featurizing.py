@@ -7,6 +7,7 @@ import typer
 
 from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
 from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_bytes, parse_columns, parse_recipe, parse_share
+from fastspec.cli.planning import report_plan
 from fastspec.cli.progress import progress_bar
 from fastspec.errors import RunFailed, SpecError
 
@@ -57,6 +58,7 @@ def featurize(
     ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Print what it would take, and write nothing.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")] = False,
     on_error: Annotated[
         Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
@@ -71,6 +73,8 @@ def featurize(
     Example: fastspec featurize sounds/ -o sounds.zarr --preset librosa --clip 3
 
     Windows: fastspec featurize long/ -o long.zarr --window 3 --hop 1.5
+
+    Before a large run: fastspec featurize s3://bucket/sounds.zip -o s3://bucket/sounds.zarr --plan
 
     The last window is padded; --set last=drop or last=shift drops it or
     moves it back. --set pad=reflect pads otherwise (zeros, edge, wrap, repeat),
@@ -101,6 +105,9 @@ def featurize(
             plan = pipeline.plan_run(
                 manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
             )
+        if only_plan:
+            report_plan(pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes), output, json=json)
+            return
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
             if not manifest.classes:

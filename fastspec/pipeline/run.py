@@ -13,10 +13,10 @@ import soundfile
 
 from fastspec.audio import failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
-from fastspec.errors import FastspecError, RunFailed, StoreError
+from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
+from fastspec.pipeline.compute import FeatureBatch, compute_rows, fitting_workers, group_clips, load_rows
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
@@ -102,7 +102,7 @@ def featurize(
             manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
         )
         layout, clips = plan.layout, plan.clips
-        workers = _workers_within(memory_bytes, layout, workers)
+        workers = min(workers, fitting_workers(memory_bytes, layout))
         writer = _open_writer(place, plan, resume=resume)
         if not is_finished(place):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
@@ -326,13 +326,3 @@ def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
                 f"{row['path']} is {row['status']}: {row['reason']}; the run ends at errors: mend it and go on with --resume, "
                 "or let such clips be skipped"
             )
-
-
-def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it."""
-    each = layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
-    if memory_bytes < each:
-        raise FastspecError(
-            f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"
-        )
-    return min(workers, memory_bytes // each)
