@@ -106,7 +106,8 @@ def featurize(
                 manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
             )
         if only_plan:
-            report_plan(pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes), output, json=json)
+            told = pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume)
+            report_plan(told, output, json=json)
             return
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))

@@ -47,21 +47,24 @@ class Forecast:
     seconds: float
 
 
-def forecast(plan: Plan, output: str | os.PathLike[str], *, workers: int = 2, memory_bytes: int = 1 << 30) -> Forecast:
+def forecast(
+    plan: Plan, output: str | os.PathLike[str], *, workers: int = 2, memory_bytes: int = 1 << 30, resume: bool = False
+) -> Forecast:
     """What the run that was planned will take. Nothing is written; about a second's work is done with the same workers, to time it.
 
     Args:
         plan: of `plan_run`.
-        output: where the store will lie; the clips that are done in an unfinished store there are not counted again.
+        output: where the store will lie.
         workers: threads; 0 computes in the calling one.
         memory_bytes: for what is in flight.
+        resume: the store that is there is gone on with; what is done takes no more time.
 
     Raises:
         FastspecError: the memory is too little for one worker.
     """
     place, layout = locate_store(output), plan.layout
     at_once = min(max(1, workers), fitting_workers(memory_bytes, layout))
-    done = _count_done(place, layout)
+    done = _count_done(place, layout) if resume else 0
     sampled, seconds = _time_sample(plan.clips, layout, workers=min(workers, at_once)) if done < layout.n_clips else (0, 0.0)
     return Forecast(
         layout=layout,
@@ -76,7 +79,7 @@ def forecast(plan: Plan, output: str | os.PathLike[str], *, workers: int = 2, me
 
 
 def _count_done(place: Place, layout: Layout) -> int:
-    if not is_store(place) or Layout.read(place) != layout:
+    if not is_store(place):
         return 0
     return layout.n_clips if is_finished(place) else StoreWriter(place, layout).clips_done()
 
@@ -98,7 +101,7 @@ def _time_sample(clips: Manifest, layout: Layout, *, workers: int) -> tuple[int,
         compute_rows(rows, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=layout.dtype)
         return len(rows)
 
-    compute(0, 1)  # loads what is compiled before the clock runs
+    compute(0, group_clips(recipe))  # loads libraries and what is compiled before the clock runs
     begun = perf_counter()
 
     def work(group: int) -> int:
