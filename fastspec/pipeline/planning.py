@@ -74,7 +74,7 @@ def forecast(
         memory_bytes=at_once * worker_bytes(layout),
         free_bytes=_free_bytes(place),
         sampled_clips=sampled,
-        seconds=seconds * (layout.n_clips - done) / max(1, sampled),
+        seconds=seconds * (layout.n_clips - done) / sampled if sampled else 0.0,
     )
 
 
@@ -95,20 +95,21 @@ def _time_sample(clips: Manifest, layout: Layout, *, workers: int) -> tuple[int,
     recipe = layout.recipe
     front, tally, groups = FrontEnd(recipe), Tally("features", len(clips)), _spread_groups(clips, recipe)
 
-    def compute(start: int, n_clips: int) -> int:
-        rows = clips.rows(start, start + n_clips)
+    def compute(start: int) -> int:
+        rows = clips.rows(start, start + group_clips(recipe))
         loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
         compute_rows(rows, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=layout.dtype)
         return len(rows)
 
-    compute(0, group_clips(recipe))  # loads libraries and what is compiled before the clock runs
+    # Once before the clock runs: libraries are imported, and what is compiled is loaded.
+    list(compute_each(compute, groups[:1], workers=workers, tally=Tally("features", 1)))
     begun = perf_counter()
 
-    def work(group: int) -> int:
-        is_late = group > 0 and perf_counter() - begun > SAMPLED_S
-        return 0 if is_late else compute(groups[group], group_clips(recipe))
+    def compute_in_time(start: int) -> int:
+        is_late = start != groups[0] and perf_counter() - begun > SAMPLED_S
+        return 0 if is_late else compute(start)
 
-    sampled = sum(compute_each(work, range(len(groups)), workers=workers, tally=tally))
+    sampled = sum(compute_each(compute_in_time, groups, workers=workers, tally=tally))
     return sampled, perf_counter() - begun
 
 
