@@ -142,7 +142,7 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert str(result.exception) == "far enough"
     (manifest, output), options = featurize.call_args
     recipe = options.pop("recipe")
-    assert (len(manifest), output) == (41, tmp_path / "s.zarr")
+    assert (len(manifest), output) == (41, str(tmp_path / "s.zarr"))
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
     assert options.pop("stopwatch") is None

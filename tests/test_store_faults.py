@@ -219,7 +219,7 @@ def test_chunk_and_its_new_folders__are_flushed_before_the_commit(folder, tmp_pa
     import fastspec.store.writing as writing
 
     events = []
-    for name in ("sync_file", "sync_folder", "write_atomically"):
+    for name in ("sync_file", "sync_folder", "write_record"):
         original = getattr(writing, name)
         monkeypatch.setattr(writing, name, lambda path, *data, f=original: (f(path, *data), events.append(Path(path)))[0])
     path = featurize(folder, tmp_path / "s.zarr", recipe=RECIPE, workers=0).path

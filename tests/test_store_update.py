@@ -181,8 +181,8 @@ update(store, corpus, workers=2)
 """
 
 # While the plan is written; after a chunk is; before a commit; before the ledger, timings, manifest, layout and hashes; at the end.
-INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_atomically", 2), ("write_atomically", 4)]
-INSTANTS += [("write_atomically", n) for n in range(5, 10)] + [("remove_tree", 1), ("remove_tree", 2)]
+INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_record", 1), ("write_record", 3)]
+INSTANTS += [("write_atomically", n) for n in range(2, 7)] + [("remove_tree", 1), ("remove_tree", 2)]
 
 
 @pytest.mark.parametrize("function, call", INSTANTS)

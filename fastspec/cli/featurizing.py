@@ -1,7 +1,6 @@
 """`fastspec featurize`."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -25,6 +24,7 @@ from fastspec.cli.parsing import (
     parse_recipe,
     parse_share,
 )
+from fastspec.cli.planning import report_plan
 from fastspec.cli.progress import progress_bar
 from fastspec.errors import RunFailed
 
@@ -39,7 +39,7 @@ def featurize(
             help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.", show_default=False)],
+    output: Annotated[str, typer.Option("-o", "--output", help="The store to write: a folder or a URL.", show_default=False)],
     preset: Preset = None,
     spec: SpecFile = None,
     settings: Settings = None,
@@ -60,6 +60,7 @@ def featurize(
     ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Print what it would take, and write nothing.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")] = False,
     on_error: Annotated[
         Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
@@ -75,6 +76,8 @@ def featurize(
 
     Windows: fastspec featurize long/ -o long.zarr --window 3 --hop 1.5
 
+    Before a large run: fastspec featurize s3://bucket/sounds.zip -o s3://bucket/sounds.zarr --plan
+
     The last window is padded; --set last=drop or last=shift drops it or
     moves it back. --set pad=reflect pads otherwise (zeros, edge, wrap, repeat),
     --set crop=center cuts otherwise (start, end), --set min_s=0.5 refuses
@@ -88,20 +91,25 @@ def featurize(
 
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
+    from fastspec.store.place import locate_store
     from fastspec.timing import Stopwatch
 
     stopwatch = Stopwatch() if profile else None
-    start = time.perf_counter()
+    start, place = time.perf_counter(), locate_store(output)
     try:
-        pipeline.check_output(output, resume=resume, overwrite=overwrite, flags=True)
+        pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
         manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
         if manifest.problems:
             show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
         with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
-            known = output if resume else None
+            known = place if resume else None
             plan = pipeline.plan_run(
                 manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
             )
+        if only_plan:
+            told = pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume)
+            report_plan(told, output, json=json)
+            return
         if not json:
             show(f"{manifest!r}"[1:-1], _describe(plan.layout))
             if not manifest.classes:
@@ -123,7 +131,7 @@ def featurize(
                 stopwatch=stopwatch,
             )
     except KeyboardInterrupt:
-        kept = f"go on with the same command and --resume, {output} keeps what is done" if output.exists() else "nothing written yet"
+        kept = f"go on with the same command and --resume, {output} keeps what is done" if place.exists() else "nothing written yet"
         show(f"interrupted, {kept}", stderr=True)
         raise typer.Exit(130) from None
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastspec.learn import Bundle, Evaluation
     from fastspec.learn.training import HeldOut
 
-Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
+Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
 By = Annotated[
     str | None,
     typer.Option(
@@ -219,7 +219,7 @@ def _show_evaluation(result: "Evaluation", baselines: list["Evaluation"]) -> Non
 
 
 def leaderboard(
-    stores: Annotated[list[Path], typer.Argument(help="A store that featurize wrote.")],
+    stores: Annotated[list[str], typer.Argument(help="A store that featurize wrote, or its URL.")],
     models: Annotated[
         list[str] | None, typer.Option("-m", "--model-name", help="A classifier; may be repeated.  [default: all]", show_default=False)
     ] = None,
@@ -303,11 +303,12 @@ def predict(
     from fastspec.learn.prediction import Tally, check_output, telling_columns
     from fastspec.learn.recordings import check_by
     from fastspec.store import open_store
+    from fastspec.store.place import locate_store
     from fastspec.store.reading import is_store
 
     check_output(output)
     bundle, unit, also = learn.load_bundle(model), check_by(by), []
-    if len(inputs) == 1 and is_store(Path(inputs[0])):
+    if len(inputs) == 1 and is_store(locate_store(inputs[0])):
         store = open_store(inputs[0])
         predictions, labelled = learn.predict_store(bundle, store, by=unit), any(label is not None for label in store.labels)
     else:

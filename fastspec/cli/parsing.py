@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Preset = Annotated[
     str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
 ]
-SpecFile = Annotated[Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)]
+SpecFile = Annotated[str | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
 ]
@@ -103,7 +103,7 @@ def parse_columns(settings: list[str] | None) -> dict[str, str]:
     return columns
 
 
-def parse_recipe(preset: str | None, spec_file: Path | None, settings: list[str], **flags: Any) -> "Recipe":
+def parse_recipe(preset: str | None, spec_file: str | Path | None, settings: list[str], **flags: Any) -> "Recipe":
     """The recipe that `--preset`, `--spec` and `--set` describe together; "librosa" when neither of the first two is given.
 
     `flags` are fields that options of their own have set, and win.
@@ -138,15 +138,17 @@ def clip_settings(clip: float | None, window: float | None, hop: float | None, c
     return flags if hop is None else flags | {"hop_s": hop}
 
 
-def _read_recipe(path: Path) -> "Recipe":
+def _read_recipe(address: str | Path) -> "Recipe":
     """The recipe of a TOML file, of a trained model or of a store."""
+    from fastspec.corpus.place import locate
     from fastspec.spec import Recipe
 
+    path = locate(address)
     try:
         for header in ("bundle.json", "fastspec.json"):
             if (path / header).is_file():
-                return Recipe.from_dict(json.loads((path / header).read_text(encoding="utf8"))["recipe"])
-        return Recipe.from_toml(path.read_text(encoding="utf8"))
+                return Recipe.from_dict(json.loads((path / header).read_bytes())["recipe"])
+        return Recipe.from_toml(path.read_bytes().decode())
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"the spec {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except (KeyError, TypeError, json.JSONDecodeError) as error:

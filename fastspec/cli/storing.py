@@ -11,7 +11,7 @@ from fastspec.errors import RunFailed, StoreError
 
 store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
 
-Store = Annotated[Path, typer.Argument(help="A store that featurize wrote.")]
+Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
 
 
 @store_app.command("info")
@@ -21,13 +21,15 @@ def show_store(store: Store, json: Json = False) -> None:
     Example: fastspec store info sounds.zarr
     """
     from fastspec.store import Layout, read_ledger
+    from fastspec.store.place import locate_store
     from fastspec.store.reading import count_statuses, is_finished
 
-    ledger, layout = read_ledger(store), Layout.read(store)
+    place = locate_store(store)
+    ledger, layout = read_ledger(place), Layout.read(place)
     statuses, classes = count_statuses(ledger), ledger["label"].drop_nulls().unique().sort().to_list()
     row: dict[str, Any] = {
         "store": str(store),
-        "finished": is_finished(store),
+        "finished": is_finished(place),
         "clips_done": len(ledger),
         "shape": list(layout.shape),
         "dtype": layout.dtype,
@@ -69,9 +71,11 @@ def show_ledger(
     from fastspec.report import ledger_table
     from fastspec.store import Layout, read_ledger
     from fastspec.store.ledger import USABLE
+    from fastspec.store.place import locate_store
 
-    ledger = read_ledger(store)
-    if (missing := Layout.read(store).n_clips - len(ledger)) and not json:
+    place = locate_store(store)
+    ledger = read_ledger(place)
+    if (missing := Layout.read(place).n_clips - len(ledger)) and not json:
         show(f"fastspec: {store} is unfinished, {missing:,} clips are not done yet", stderr=True)
     if failed:
         ledger = ledger.filter(~pl.col("status").is_in(USABLE))
@@ -101,12 +105,14 @@ def verify(
     from fastspec.corpus import read_corpus
     from fastspec.pipeline import repair as repair_store
     from fastspec.store import find_damage
+    from fastspec.store.place import locate_store
     from fastspec.store.reading import read_source
 
-    if repair and columns and not (corpus := corpus or read_source(store)):
+    place = locate_store(store)
+    if repair and columns and not (corpus := corpus or read_source(place)):
         raise StoreError(f"{store} does not say where its recordings are; give --corpus")
     manifest = read_corpus(corpus, columns=parse_columns(columns)) if repair and corpus else None
-    damage = repair_store(store, manifest, workers=workers) if repair else find_damage(store)
+    damage = repair_store(store, manifest, workers=workers) if repair else find_damage(place)
     if json:
         print_json("store verify", [found._asdict() | {"repaired": repair} for found in damage])
     else:
@@ -138,9 +144,10 @@ def update(
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
     from fastspec.store import Layout
+    from fastspec.store.place import locate_store
 
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    n_before = Layout.read(store).n_clips
+    n_before = Layout.read(locate_store(store)).n_clips
     try:
         updated = pipeline.update(store, manifest, workers=workers)
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ def lhotse_kind(place: Place) -> Kind | None:
     try:
         with place.open("rb") as file:
             stream = gzip.GzipFile(fileobj=file) if place.name.endswith(".gz") else file
-            first = json.loads(stream.readline(_FIRST_LINE_BYTES))
+            first = json.loads(stream.read(_FIRST_LINE_BYTES).partition(b"\n")[0])
     except (OSError, EOFError, ValueError, RecursionError):
         return None
     keys = set(first) if isinstance(first, dict) else set()

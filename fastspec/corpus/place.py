@@ -4,9 +4,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar
 
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, FastspecError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -15,7 +15,12 @@ MAX_BYTES = 2 << 30
 
 
 class UrlPath:
-    """A file or folder behind a URL. Pickles by its address, and may be used by several threads at once."""
+    """A file or folder behind a URL. Pickles by its address, and may be used by several threads at once.
+
+    `error` is what is raised where nothing can be asked of it.
+    """
+
+    error: ClassVar[type[FastspecError]] = CorpusError
 
     def __init__(self, system: "AbstractFileSystem", path: str) -> None:
         self._system = system
@@ -24,8 +29,8 @@ class UrlPath:
     def __str__(self) -> str:
         return str(self._system.unstrip_protocol(self._path))
 
-    def __truediv__(self, name: str) -> "UrlPath":
-        return UrlPath(self._system, f"{self._path}/{name}" if self._path else name)
+    def __truediv__(self, name: str) -> Self:
+        return type(self)(self._system, f"{self._path}/{name}" if self._path else name)
 
     @property
     def name(self) -> str:
@@ -33,13 +38,17 @@ class UrlPath:
         return self._path.rsplit("/", 1)[-1].split("?", 1)[0]
 
     @property
-    def parent(self) -> "UrlPath":
+    def parent(self) -> Self:
         """The folder that it lies in."""
-        return UrlPath(self._system, self._path.rpartition("/")[0])
+        return type(self)(self._system, self._path.rpartition("/")[0])
 
     def is_dir(self) -> bool:
         """Whether it is a folder."""
         return bool(self._asked(self._system.isdir))
+
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        return bool(self._asked(self._system.isfile))
 
     def exists(self) -> bool:
         """Whether anything is there."""
@@ -50,7 +59,7 @@ class UrlPath:
         try:
             stream: BinaryIO = self._system.open(self._path, mode)
         except Exception as error:  # each file system raises what its library does
-            raise _as_os_error(error) from None
+            raise as_os_error(error) from None
         return stream
 
     def read_bytes(self, limit: int = MAX_BYTES) -> bytes:
@@ -59,7 +68,7 @@ class UrlPath:
             try:
                 data = file.read(limit + 1)
             except Exception as error:
-                raise _as_os_error(error) from None
+                raise as_os_error(error) from None
         if len(data) > limit:
             raise OSError(f"larger than {limit} bytes; copy it to this machine to read it")
         return data
@@ -69,7 +78,7 @@ class UrlPath:
         try:
             data: bytes = self._system.cat_file(self._path, start=offset, end=offset + size)
         except Exception as error:
-            raise _as_os_error(error) from None
+            raise as_os_error(error) from None
         if len(data) > size:  # some servers ignore what range is asked for
             raise OSError("the server gives whole files only; copy it to this machine to read it")
         return data
@@ -78,7 +87,7 @@ class UrlPath:
         """POSIX paths, relative to this folder, of all the files below it.
 
         Raises:
-            CorpusError: it cannot be listed.
+            FastspecError: it cannot be listed.
         """
         prefix = f"{self._path}/" if self._path else ""
         for path in self._asked(self._system.find):
@@ -92,7 +101,7 @@ class UrlPath:
         try:
             return question(self._path, **options)
         except Exception as error:  # each file system raises what its library does
-            raise CorpusError(f"{self} cannot be read: {one_line(error)}; check the address and your access to it") from None
+            raise self.error(f"{self} cannot be read: {one_line(error)}; check the address and your access to it") from None
 
 
 Place = Path | UrlPath
@@ -113,6 +122,14 @@ def locate(address: str | os.PathLike[str]) -> Place:
     Raises:
         CorpusError: a URL of a kind that is unknown, or whose package is not installed.
     """
+    return locate_as(UrlPath, address)
+
+
+Kind = TypeVar("Kind", bound=UrlPath)
+
+
+def locate_as(kind: type[Kind], address: str | os.PathLike[str]) -> Path | Kind:
+    """The place that a path or a URL names, where a URL is of that kind; its `error` as `locate` raises it."""
     text = os.fspath(address)
     if not is_url(text):
         return Path(text)
@@ -120,10 +137,12 @@ def locate(address: str | os.PathLike[str]) -> Place:
     from fsspec.implementations.local import LocalFileSystem
 
     try:
-        system, path = url_to_fs(text)
+        # What is there may change while a process lives: others write to it.
+        system, path = url_to_fs(text, use_listings_cache=False)
     except Exception as error:  # each file system raises what its library does
-        raise CorpusError(f"{text} cannot be reached: {one_line(error)}; check the address, or give a local path") from None
-    return Path(path) if isinstance(system, LocalFileSystem) else UrlPath(system, path)
+        extra = "; pip install 'fastspec[s3]'" if isinstance(error, ImportError) and text.startswith(("s3:", "s3a:")) else ""
+        raise kind.error(f"{text} cannot be reached: {one_line(error)}{extra or '; check the address, or give a local path'}") from None
+    return Path(path) if isinstance(system, LocalFileSystem) else kind(system, path)
 
 
 def read_range(place: Place, offset: int, size: int) -> bytes:
@@ -153,7 +172,8 @@ def list_names(folder: Place) -> list[str]:
         raise CorpusError(f"{folder} cannot be read: {error.strerror}; make it readable or move it out of the corpus") from None
 
 
-def _as_os_error(error: Exception) -> OSError:
+def as_os_error(error: Exception) -> OSError:
+    """What any file system raises, as what a local one would."""
     return error if isinstance(error, OSError) else OSError(one_line(error))
 
 

@@ -125,7 +125,7 @@ def _tour_one(manifest: Manifest, output: Path, *, workers: int, show: Show) -> 
     title = f"{best.model} on clips of held-out groups"
     pictures = _pictures(best, store, manifest, output, title=title)
     return [
-        (store.path, f"features {store.features.shape}"),
+        (Path(str(store.path)), f"features {store.features.shape}"),
         (model, f"{best.model}, trained on all clips"),
         (predictions, "probabilities of each clip, by a model that never saw its group"),
         *pictures,
@@ -165,7 +165,7 @@ def _tour_casts(casts: list[Manifest], output: Path, *, workers: int, show: Show
     bundle = load_bundle(models[0][best])
     write_predictions(predict(bundle, casts[1], workers=workers), predictions, classes=bundle.classes, labelled=True)
     return [
-        *((store.path, f"features {store.features.shape}, {name}") for store, name in zip(stores, names, strict=True)),
+        *((Path(str(store.path)), f"features {store.features.shape}, {name}") for store, name in zip(stores, names, strict=True)),
         (output / "models", "each classifier, trained on each cast"),
         (predictions, f"probabilities for the {names[1]}, by {best} trained on the {names[0]}"),
         *_pictures(chosen, stores[1], casts[1], output, title=f"{best}, trained on other actors"),
@@ -181,7 +181,7 @@ def _cross(stores: list[FeatureStore], output: Path) -> tuple[list[dict[str, Pat
     for direction, (known, other) in enumerate((stores, stores[::-1])):
         for name in _compared():
             bundle = train(known, name)
-            models[direction][name] = bundle.save(folder / f"{name}-{known.path.stem}")
+            models[direction][name] = bundle.save(folder / f"{name}-{Path(known.path.name).stem}")
             crossed[direction].append(evaluate_model(other, bundle))
         crossed[direction].append(majority_beside(crossed[direction][0]))
     return models, crossed

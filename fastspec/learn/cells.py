@@ -46,9 +46,10 @@ class Cells:
 
 def cell_key(dataset: Dataset, folds: Sequence[Sequence[Fold]], **settings: Any) -> str:
     """The digest of a store's features, of which of its clips train and test, and of settings that JSON can hold."""
+    from fastspec.store.place import locate_store
     from fastspec.store.reading import chunk_hashes
 
-    digest = hashlib.sha256(json.dumps([chunk_hashes(Path(dataset.source)), settings], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([chunk_hashes(locate_store(dataset.source)), settings], sort_keys=True).encode())
     arrays: list[NDArray[Any]] = [dataset.clips, dataset.labels, dataset.start_s, dataset.valid_frames, dataset.headers]
     for array in arrays + [side for of_repeat in folds for fold in of_repeat for side in fold]:
         digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())

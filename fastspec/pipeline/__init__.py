@@ -4,12 +4,13 @@ from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, load_rows
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.lazy import feature_array
+from fastspec.pipeline.planning import Forecast, forecast
 from fastspec.pipeline.repair import repair
 from fastspec.pipeline.run import OnError, Plan, check_failed, check_output, featurize, map_clips, map_features, plan_run, stream_features
 from fastspec.pipeline.surveying import survey_clips
 from fastspec.pipeline.update import update
 from fastspec.pipeline.work import Progress
 
-__all__ = ["FeatureBatch", "Plan", "Progress", "check_output", "choose_clip_length", "cut_clips", "featurize", "load_rows"]
-__all__ += ["OnError", "check_failed", "feature_array", "map_clips", "map_features", "plan_run", "repair", "stream_features"]
+__all__ = ["FeatureBatch", "Forecast", "OnError", "Plan", "Progress", "check_failed", "check_output", "choose_clip_length", "cut_clips"]
+__all__ += ["feature_array", "featurize", "forecast", "load_rows", "map_clips", "map_features", "plan_run", "repair", "stream_features"]
 __all__ += ["survey_clips", "update"]

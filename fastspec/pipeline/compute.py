@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, LoadedClip, Policy, Request, Span, load_recordings
 from fastspec.corpus import ClipRow, RecordingError
+from fastspec.errors import FastspecError
 from fastspec.frontend import FrontEnd
 from fastspec.spec import Dtype, FeatureSpec, Recipe
+from fastspec.store import Layout
 from fastspec.timing import stage
 
 GROUP_CLIPS = 32
@@ -56,6 +58,21 @@ def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
     samples = 3 * 4 * recipe.n_samples * group + WORKING_BYTES
     converted = 0 if dtype == "float32" else 4 * group * frames * bands
     return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
+
+
+def worker_bytes(layout: Layout) -> int:
+    """Memory for one worker: a chunk, and a group of clips with room for computing it."""
+    return layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
+
+
+def fitting_workers(memory_bytes: int, layout: Layout) -> int:
+    """How many workers the memory has room for. FastspecError: none."""
+    each = worker_bytes(layout)
+    if memory_bytes < each:
+        raise FastspecError(
+            f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"
+        )
+    return memory_bytes // each
 
 
 def compute_rows(

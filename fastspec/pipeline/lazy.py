@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 
 import dask
 import dask.array
@@ -18,6 +17,7 @@ from fastspec.pipeline.cutting import cut_clips
 from fastspec.presets import preset
 from fastspec.spec import Recipe
 from fastspec.store import FeatureStore, open_store
+from fastspec.store.place import locate_store
 from fastspec.store.reading import is_store
 
 BLOCK_GROUPS = 4
@@ -32,15 +32,15 @@ def feature_array(
     crops) has them measured first, since nothing else tells the shape.
 
     Args:
-        source: a store, a manifest, or the path of either.
+        source: a store, a manifest, or the path or URL of either.
         recipe: for a corpus: what to compute, with its clip length. A name is a preset.
 
     Raises:
         SpecError: a corpus without a recipe or clip length, or a store with one.
         CorpusError, StoreError: the source cannot be read.
     """
-    if isinstance(source, str | os.PathLike) and is_store(Path(source)):
-        source = open_store(Path(source))
+    if isinstance(source, str | os.PathLike) and is_store(locate_store(source)):
+        source = open_store(source)
     if isinstance(source, FeatureStore):
         if recipe is not None:
             raise SpecError(f"{source.path} is a store, which has its recipe; leave recipe out, or give the corpus")

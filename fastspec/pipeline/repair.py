@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from fastspec.store import Damage, Layout, StoreWriter, find_damage, read_manife
 from fastspec.store.hashes import hash_chunk
 from fastspec.store.ledger import write_ledger
 from fastspec.store.lock import locked
+from fastspec.store.place import Place, locate_store
 from fastspec.store.reading import chunk_hashes, read_removed, read_source
 from fastspec.store.writing import write_valid_frames
 
@@ -34,7 +34,7 @@ def repair(
     hash that it had is not written.
 
     Args:
-        store: its folder.
+        store: its folder or URL.
         corpus: where the recordings are; None is where they were.
         workers: threads; 0 computes in the calling one.
         on_progress: called after each group of clips, from the worker's thread.
@@ -43,7 +43,7 @@ def repair(
         StoreError: no finished store, damage that cannot be mended, or recordings that are not those of the store any more.
         CorpusError: the corpus cannot be read.
     """
-    path = Path(store)
+    path = locate_store(store)
     with locked(path):
         damage = find_damage(path)
         if damage:
@@ -53,7 +53,7 @@ def repair(
     return damage
 
 
-def _recordings_of(path: Path, corpus: Manifest | str | os.PathLike[str] | None) -> Manifest:
+def _recordings_of(path: Place, corpus: Manifest | str | os.PathLike[str] | None) -> Manifest:
     """The store's rows with the corpus's recordings."""
     if corpus is None and (corpus := read_source(path)) is None:
         raise StoreError(f"{path} does not say where its recordings are; give the corpus")
@@ -61,7 +61,7 @@ def _recordings_of(path: Path, corpus: Manifest | str | os.PathLike[str] | None)
     return manifest.with_table(read_manifest(path))
 
 
-def _mend(path: Path, damage: list[Damage], clips: Manifest, *, workers: int, on_progress: Callable[[Progress], None] | None) -> None:
+def _mend(path: Place, damage: list[Damage], clips: Manifest, *, workers: int, on_progress: Callable[[Progress], None] | None) -> None:
     writer = StoreWriter(path, Layout.read(path))
     layout, damaged = writer.layout, {found.chunk for found in damage}
     layout.check_versions(current_versions(), path)

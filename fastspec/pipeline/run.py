@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeVar
 
@@ -15,10 +14,10 @@ import soundfile
 
 from fastspec.audio import failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
-from fastspec.errors import FastspecError, RunFailed, StoreError
+from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
+from fastspec.pipeline.compute import FeatureBatch, compute_rows, fitting_workers, group_clips, load_rows
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
@@ -26,6 +25,7 @@ from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, descr
 from fastspec.store.files import remove_tree
 from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
+from fastspec.store.place import Place, is_vacant, locate_store
 from fastspec.store.reading import is_finished, is_store, is_updating
 from fastspec.timing import Stopwatch, stage
 
@@ -72,7 +72,7 @@ def featurize(
 
     Args:
         manifest: what to read, or anything that `read_corpus` takes.
-        output: the store's folder, which must not exist unless `resume` or `overwrite` is given.
+        output: the store's folder, or a URL that fsspec can write to; it must not exist unless `resume` or `overwrite` is given.
         recipe: what to compute. Without a `clip_s` one is chosen (`choose_clip_length`) and frozen in the store.
         workers: threads; 0 computes in the calling one.
         memory_bytes: for what is in flight; it decides how many workers run at once, never what they write.
@@ -93,19 +93,19 @@ def featurize(
         RunFailed: a clip failed that may not, or too many did.
         FastspecError: the memory is too little for one worker.
     """
-    output = Path(output)
+    place = locate_store(output)
     manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
-    with locked(output):
-        check_output(output, resume=resume, overwrite=overwrite)
+    with locked(place):
+        check_output(place, resume=resume, overwrite=overwrite)
         front = FrontEnd(recipe)
-        known = output if resume else None
+        known = place if resume else None
         plan = plan or plan_run(
             manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
         )
         layout, clips = plan.layout, plan.clips
-        workers = _workers_within(memory_bytes, layout, workers)
-        writer = _open_writer(output, plan, resume=resume)
-        if not is_finished(output):
+        workers = min(workers, fitting_workers(memory_bytes, layout))
+        writer = _open_writer(place, plan, resume=resume)
+        if not is_finished(place):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
             stopwatch = stopwatch or Stopwatch()
             work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch, on_error=on_error)
@@ -128,7 +128,7 @@ def check_failed(store: FeatureStore, *, max_failed: float) -> None:
         )
 
 
-def _open_writer(output: Path, plan: Plan, *, resume: bool) -> StoreWriter:
+def _open_writer(output: Place, plan: Plan, *, resume: bool) -> StoreWriter:
     if resume and is_store(output):
         return StoreWriter.resume(output, plan.layout)
     if is_store(output):
@@ -211,7 +211,7 @@ def plan_run(
     manifest: Manifest,
     recipe: Recipe,
     *,
-    output: Path | None = None,
+    output: Place | None = None,
     workers: int = 2,
     dtype: Dtype = "float32",
     compression: Compression = "none",
@@ -256,7 +256,7 @@ def current_versions() -> dict[str, str]:
     return {**{name: version(name) for name in names}, **libraries}
 
 
-def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = False) -> None:
+def check_output(output: Place, *, resume: bool, overwrite: bool, flags: bool = False) -> None:
     """That a run may write to `output`: nothing is there, or a store and leave to go on with it or to remove it.
 
     `flags` names the options as the command line has them.
@@ -269,7 +269,7 @@ def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = F
         raise StoreError(f"both {go_on} and {replace_it} are given; the first goes on with a store, the other removes it: give one of them")
     if flags:
         refuse_locked(output)
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if is_vacant(output):
         return
     if not is_store(output):
         raise StoreError(f"{output} exists and is not a feature store, so it is not touched; choose another name")
@@ -346,13 +346,3 @@ def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
                 f"{row['path']} is {row['status']}: {row['reason']}; the run ends at errors: mend it and go on with --resume, "
                 "or let such clips be skipped"
             )
-
-
-def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it."""
-    each = layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
-    if memory_bytes < each:
-        raise FastspecError(
-            f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"
-        )
-    return min(workers, memory_bytes // each)

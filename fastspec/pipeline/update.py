@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import FeatureStore, Layout, StoreWriter, open_store
 from fastspec.store.ledger import SCHEMA
 from fastspec.store.lock import locked
+from fastspec.store.place import Place, locate_store, open_array, scan_table
 from fastspec.store.reading import chunk_file, chunk_hashes, is_finished, is_store, is_updating
 from fastspec.store.verifying import read_chunk
 
@@ -43,7 +43,7 @@ def update(
     come after the last. Killed at any instant, the same call goes on.
 
     Args:
-        store: its folder.
+        store: its folder or URL.
         corpus: what the store was made from, as it is now.
         workers: threads; 0 computes in the calling one.
         on_progress: called after each group of clips, from the worker's thread.
@@ -52,7 +52,7 @@ def update(
         StoreError: no finished store, one that other versions computed, or it cannot be written.
         CorpusError: the corpus cannot be read.
     """
-    path = Path(store)
+    path = locate_store(store)
     manifest = corpus if isinstance(corpus, Manifest) else read_corpus(corpus)
     with locked(path):
         if not is_store(path) or not (is_finished(path) or is_updating(path)):
@@ -66,11 +66,11 @@ def update(
         return open_store(path)
 
 
-def _begin(path: Path, manifest: Manifest, *, workers: int, on_progress: Callable[[Progress], None] | None) -> StoreWriter | None:
+def _begin(path: Place, manifest: Manifest, *, workers: int, on_progress: Callable[[Progress], None] | None) -> StoreWriter | None:
     """A writer for what has to change; None where nothing has."""
     layout = Layout.read(path)
     clips = cut_clips(manifest, layout.recipe, workers=workers, on_progress=on_progress)
-    there = pl.read_parquet(path / "manifest.parquet")
+    there = scan_table(path / "manifest.parquet").collect()
     table, is_changed = merge_tables(there, clips.table.with_columns(fingerprints(clips)))
     digest = manifest.digest()
     if not is_changed and digest == layout.manifest_digest:
@@ -109,7 +109,7 @@ def merge_tables(there: pl.DataFrame, here: pl.DataFrame) -> tuple[pl.DataFrame,
 class _Before:
     """A store as it was before the update: what clips that stay are taken from."""
 
-    path: Path
+    path: Place
     layout: Layout
     features: "zarr.Array[Any]"
     hashes: list[str]
@@ -131,15 +131,15 @@ class _Before:
 def _carry_out(writer: StoreWriter, manifest: Manifest, *, workers: int, on_progress: Callable[[Progress], None] | None) -> None:
     path = writer.path
     if pending := writer.pending():
-        table = pl.read_parquet(path / "update" / "manifest.parquet")
+        table = scan_table(path / "update" / "manifest.parquet").collect()
         clips = manifest.with_table(table.drop(_EXTRA))
         before = _Before(
             path,
             Layout.read(path),
-            zarr.open_array(path / "features", mode="r"),
+            open_array(path / "features", "r"),
             chunk_hashes(path),
-            np.asarray(zarr.open_array(path / "valid_frames", mode="r")[:]),
-            pl.read_parquet(path / "ledger.parquet"),
+            np.asarray(open_array(path / "valid_frames", "r")[:]),
+            scan_table(path / "ledger.parquet").collect(),
         )
         tally = Tally("features", int(table["stale"].sum()), on_progress=on_progress)
         marks = (table["stale"].to_numpy(), table["removed"].to_numpy())

@@ -30,7 +30,8 @@ from fastspec.report.look import Look, Size, check_size
 from fastspec.report.png import encode_png
 from fastspec.spec import Recipe
 from fastspec.store.files import remove_tree
-from fastspec.store.lock import draft_prefix, locked
+from fastspec.store.lock import locked
+from fastspec.store.place import draft_prefix
 
 Format = Literal["png", "jpg"]
 

@@ -11,6 +11,8 @@ STORE/
   finished.json     written last: hashes of the chunks, of the valid frames and of the ledger
   source.json       where the corpus lay
   timings/          milliseconds of each stage, one row a partition: not the same from run to run
+
+Behind a URL the same files are objects; see `fastspec.store.place` for what takes the place of a rename, and `lease` for that of a lock.
 """
 
 from fastspec.store.differences import describe_changes

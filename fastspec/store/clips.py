@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
+from fastspec.corpus.place import read_range
 from fastspec.store.layout import Layout
+from fastspec.store.place import Place, StoreUrl, open_array
 from fastspec.store.reading import chunk_file
 
 # Chunks that stay open: files of an uncompressed store are mapped, which costs an address; of a compressed one values are kept.
@@ -25,10 +25,11 @@ class ClipReader:
         layout: of it.
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Place, layout: Layout) -> None:
         self.path = path
         self.layout = layout
-        plain = layout.compression == "none"
+        self._plain = layout.compression == "none"
+        plain = self._plain and not isinstance(path, StoreUrl)
         self._chunk: Callable[[int], NDArray[np.floating]]
         self._chunk = lru_cache(_MAPPED_CHUNKS)(self._map) if plain else lru_cache(_DECODED_CHUNKS)(self._decode)
 
@@ -43,14 +44,21 @@ class ClipReader:
         if not 0 <= clip < len(self):
             raise IndexError(f"clip {clip} of {len(self)}")
         chunk, row = divmod(clip, self.layout.chunk_clips)
+        if self._plain and isinstance(self.path, StoreUrl):
+            return self._fetch(chunk, row)
         return np.array(self._chunk(chunk)[row])
+
+    def _fetch(self, chunk: int, row: int) -> NDArray[np.floating]:
+        size, dtype = self.layout.clip_bytes, np.dtype(self.layout.dtype).newbyteorder("<")
+        data = read_range(chunk_file(self.path, chunk), row * size, size)
+        return np.frombuffer(data, dtype).reshape(self.layout.shape[1:]).copy()
 
     def _map(self, chunk: int) -> NDArray[np.floating]:
         dtype = np.dtype(self.layout.dtype).newbyteorder("<")
         shape = (self.layout.chunk_clips, *self.layout.shape[1:])
-        return np.memmap(chunk_file(self.path, chunk), dtype, "r", shape=shape)
+        return np.memmap(str(chunk_file(self.path, chunk)), dtype, "r", shape=shape)
 
     def _decode(self, chunk: int) -> NDArray[np.floating]:
         start = chunk * self.layout.chunk_clips
-        features = zarr.open_array(self.path / "features", mode="r")
+        features = open_array(self.path / "features", "r")
         return np.asarray(features[start : start + self.layout.chunk_clips])

@@ -1,28 +1,72 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, local or behind a URL."""
 
+import json
 import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastspec.store.lock import removed_prefix
+from fastspec.store.place import DRAFT, IDENTITY, Place, StoreUrl, list_files, removed_prefix
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, flush to the disk, rename: a reader sees all of it or nothing."""
+@contextmanager
+def writing(place: Place) -> Iterator[Path]:
+    """A local file to write to, which becomes the one at `place` when the block ends well: a reader sees all of it or nothing."""
+    if isinstance(place, StoreUrl):
+        with tempfile.TemporaryDirectory() as folder:
+            yield (temporary := Path(folder) / place.name)
+            place.upload(temporary)
+        return
     # Not by tempfile, whose files only their owner may read: a store is shared.
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    temporary = place.with_name(f".{place.name}-{secrets.token_hex(8)}")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield temporary
+        sync_file(temporary)
+        temporary.replace(place)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync_folder(place.parent)
+
+
+def write_atomically(place: Place, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing: flushed to the disk and renamed, or in one request."""
+    if isinstance(place, StoreUrl):
+        place.write(data)
+        return
+    with writing(place) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_record(place: Place, data: bytes) -> None:
+    """Write a JSON object; behind a URL only where none is, or one that says the same except in `timings`.
+
+    Raises:
+        FileExistsError: another one is there.
+    """
+    if isinstance(place, Path):
+        write_atomically(place, data)
+        return
+    try:
+        place.create(data)
+    except FileExistsError:
+        # A request that was answered too late is sent again, and meets its own object.
+        there, here = ({**json.loads(text), "timings": None} for text in (place.read_bytes(), data))
+        if there != here:
+            raise FileExistsError(f"another run has written {place.name}") from None
+
+
+def upload_tree(folder: Path, place: StoreUrl) -> None:
+    """Upload a folder; its identity last, in one request that is refused where there is one. Until then a mark says that it is a draft."""
+    (place / DRAFT).write(b"")
+    for name in sorted(list_files(folder) - {IDENTITY}):
+        (place / name).upload(folder / name)
+    (place / IDENTITY).create((folder / IDENTITY).read_bytes())
+    (place / DRAFT).unlink()
 
 
 def sync_file(path: Path) -> None:
@@ -51,9 +95,21 @@ def sync_tree(path: Path) -> None:
     sync_folder(path)
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder; it is renamed first, so that what is left by a kill does not look like a store."""
-    if path.exists():
-        doomed = Path(tempfile.mkdtemp(dir=path.parent, prefix=removed_prefix(path)))
-        path.replace(doomed / path.name)
+def remove_tree(place: Place) -> None:
+    """Remove a folder; it stops being a store first, so that what is left by a kill does not look like one."""
+    if isinstance(place, StoreUrl):
+        _remove_objects(place)
+    elif place.exists():
+        doomed = Path(tempfile.mkdtemp(dir=place.parent, prefix=removed_prefix(place)))
+        place.replace(doomed / place.name)
         shutil.rmtree(doomed)
+
+
+def _remove_objects(place: StoreUrl) -> None:
+    names = list_files(place)
+    if not names:
+        return
+    (place / DRAFT).write(b"")
+    (place / IDENTITY).unlink(missing_ok=True)
+    place.remove_below(sorted(names - {DRAFT, IDENTITY}))
+    (place / DRAFT).unlink()

@@ -1,15 +1,15 @@
 """XXH3-128, in hexadecimal: what tells damage."""
 
-from pathlib import Path
-
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from fastspec.store.place import Place
+
 _BLOCK_BYTES = 1 << 20
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Place) -> str:
     """Of a file's bytes; OSError where it cannot be read."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:

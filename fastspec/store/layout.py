@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from fastspec.errors import StoreError, choices
 from fastspec.spec import Dtype, Recipe, check_dtype
+from fastspec.store.place import Place
 
 FORMAT = 1
 CHUNK_BYTES = 16 << 20
@@ -120,14 +120,14 @@ class Layout:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True)
 
     @classmethod
-    def read(cls, store: Path) -> Self:
+    def read(cls, store: Place) -> Self:
         """The layout of an existing store.
 
         Raises:
             StoreError: there is none, it is damaged, or a newer fastspec wrote it.
         """
         try:
-            data: dict[str, Any] = json.loads((store / "fastspec.json").read_text(encoding="utf8"))
+            data: dict[str, Any] = json.loads((store / "fastspec.json").read_bytes())
             if data["format"] > FORMAT:
                 raise StoreError(f"{store} has the store format {data['format']}; this fastspec reads up to {FORMAT}, upgrade it")
             recipe = Recipe.from_dict(data["recipe"])
@@ -144,7 +144,7 @@ class Layout:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{store} has no readable fastspec.json ({type(error).__name__}); it is no store or it is damaged") from None
 
-    def check_same(self, other: Self, store: Path, *, rows: str = "") -> None:
+    def check_same(self, other: Self, store: Place, *, rows: str = "") -> None:
         """That a run with the layout `other` may go on with the store that has this one.
 
         `rows` says how the manifests differ, where they do.
@@ -168,7 +168,7 @@ class Layout:
         if differences:
             raise StoreError(f"{store} cannot be resumed: {'; '.join(differences)}; give the same again, or overwrite it to start anew")
 
-    def check_versions(self, versions: dict[str, str], store: Path) -> None:
+    def check_versions(self, versions: dict[str, str], store: Place) -> None:
         """That what computes now gives the bits of what computed the store.
 
         Raises:

@@ -1,8 +1,6 @@
 """The ledger: one row a clip, the only truth about its path, label, group and status."""
 
-import secrets
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,7 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
-from fastspec.store.files import sync_file, sync_folder
+from fastspec.store.files import writing
+from fastspec.store.place import Place
 
 SCHEMA = {
     "clip": pl.Int64,
@@ -53,7 +52,7 @@ def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     return ledger.with_columns(_duplicates(ledger["clip"].to_numpy(), Hashes.of(ledger["audio_hash"])))
 
 
-def write_ledger(path: Path, parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> None:
+def write_ledger(path: Place, parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> None:
     """Write the ledger of rows in parts, which are gone through twice; memory holds a part and 24 bytes a clip. Equal rows, equal bytes."""
     hashes = Hashes.join(Hashes.of(pl.Series([row["audio_hash"] for row in part], dtype=pl.String)) for part in parts())
     duplicates = _duplicates(np.arange(len(hashes.high)), hashes)
@@ -64,14 +63,8 @@ def write_ledger(path: Path, parts: Callable[[], Iterator[list[dict[str, Any]]]]
             yield group.with_columns(duplicates[first : first + len(group)]).select(columns or list(SCHEMA))
 
     schema: dict[str, Any] = dict(SCHEMA)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
+    with writing(path) as temporary:
         register_io_source(read, schema=schema).sink_parquet(temporary, compression="zstd", statistics=True, row_group_size=ROW_GROUP)
-        sync_file(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 class Hashes(NamedTuple):

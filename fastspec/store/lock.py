@@ -1,4 +1,4 @@
-"""One writer at a time: a lock beside the store that dies with its process."""
+"""One writer at a time: a lock beside the store that dies with its process; behind a URL, a lease that is renewed."""
 
 import os
 import re
@@ -10,10 +10,13 @@ from pathlib import Path
 import filelock
 
 from fastspec.errors import StoreError
+from fastspec.store.files import remove_tree
+from fastspec.store.lease import leased, refuse_held
+from fastspec.store.place import DRAFT, IDENTITY, Place, StoreUrl
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Place) -> Iterator[None]:
     """Be the only one that writes the store at `path`, whether or not it is there yet; what a killed run left beside it is removed.
 
     The lock lies beside the store, not in it: so it holds while the store is created, replaced or removed.
@@ -21,6 +24,11 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         StoreError: another process or thread is writing it, or nothing can be written beside it.
     """
+    if isinstance(path, StoreUrl):
+        with leased(path):
+            _sweep_draft(path)
+            yield
+        return
     lock = filelock.FileLock(_lock_file(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,21 +47,13 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def refuse_locked(path: Path) -> None:
+def refuse_locked(path: Place) -> None:
     """StoreError where another run is writing the store at `path`."""
-    if _lock_file(path).exists():
+    if isinstance(path, StoreUrl):
+        refuse_held(path)
+    elif _lock_file(path).exists():
         with locked(path):
             pass
-
-
-def draft_prefix(path: Path) -> str:
-    """How the names of folders begin that become the store at `path`."""
-    return f".{path.name}.draft-"
-
-
-def removed_prefix(path: Path) -> str:
-    """How the names of folders begin that hold what was at `path` until it is removed."""
-    return f".{path.name}.removed-"
 
 
 def _lock_file(path: Path) -> Path:
@@ -66,3 +66,13 @@ def _sweep(path: Path) -> None:
     for folder in path.parent.glob(".*"):
         if left.fullmatch(folder.name) and folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep_draft(place: StoreUrl) -> None:
+    """Remove the mark of a draft, and what it marks where that is no store."""
+    if not (place / DRAFT).exists():
+        return
+    if (place / IDENTITY).exists():
+        (place / DRAFT).unlink()
+    else:
+        remove_tree(place)

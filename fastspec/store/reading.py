@@ -1,8 +1,8 @@
 """Reading a finished store."""
 
 import json
+import os
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastspec.errors import StoreError
 from fastspec.spec import Recipe
 from fastspec.store.layout import Layout
 from fastspec.store.ledger import USABLE
+from fastspec.store.place import IDENTITY, Place, StoreUrl, list_files, locate_store, open_array, scan_table
 
 if TYPE_CHECKING:
     from fastspec.store.torch_dataset import TorchDataset
@@ -24,14 +25,14 @@ class FeatureStore:
     """A finished store, read-only.
 
     Attributes:
-        path: its folder.
+        path: its folder, or what a URL leads to.
         recipe: that its features were made by.
         manifest_digest: of the rows that were read.
         versions: of what computed it.
         dtype: of the features.
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Place, layout: Layout) -> None:
         self.path = path
         self.recipe: Recipe = layout.recipe
         self.manifest_digest = layout.manifest_digest
@@ -61,22 +62,22 @@ class FeatureStore:
     @cached_property
     def features(self) -> zarr.Array[Any]:
         """`(clips, frames, bands)` float32 or float16, read from disk where it is indexed; NaN where a clip failed."""
-        return zarr.open_array(self.path / "features", mode="r")
+        return open_array(self.path / "features", "r")
 
     @cached_property
     def valid_frames(self) -> NDArray[np.int32]:
         """`(clips,)` int32: frames filled by the clip's own samples; those after them are padding."""
-        return np.asarray(zarr.open_array(self.path / "valid_frames", mode="r")[:])
+        return np.asarray(open_array(self.path / "valid_frames", "r")[:])
 
     @cached_property
     def ledger(self) -> pl.DataFrame:
         """One row a clip, in the order of the features."""
-        return pl.read_parquet(self.path / "ledger.parquet")
+        return scan_table(self.path / "ledger.parquet").collect()
 
     @cached_property
     def timings(self) -> pl.DataFrame:
         """Milliseconds of each stage, one row a partition."""
-        return pl.read_parquet(self.path / "timings" / "partitions.parquet")
+        return scan_table(self.path / "timings" / "partitions.parquet").collect()
 
     def torch_dataset(self) -> "TorchDataset":
         """Clips with status "ok", as a map-style dataset for `torch.utils.data.DataLoader` with any number of workers.
@@ -113,50 +114,55 @@ def count_statuses(ledger: pl.DataFrame) -> dict[str, int]:
     return dict(ledger["status"].value_counts().sort(["count", "status"], descending=[True, False]).rows())
 
 
-def is_finished(path: Path) -> bool:
+def is_finished(path: Place) -> bool:
     """Whether the store at `path` is whole."""
     return (path / "finished.json").exists() and not is_updating(path)
 
 
-def is_updating(path: Path) -> bool:
+def is_updating(path: Place) -> bool:
     """Whether an update of the store at `path` was begun and has not ended."""
-    return (path / "update").exists()
+    return is_store(path / "update")
 
 
-def is_store(path: Path) -> bool:
+def is_store(path: Place) -> bool:
     """Whether there is a store at `path`, finished or not."""
-    return (path / "fastspec.json").is_file()
+    return (path / IDENTITY).is_file()
 
 
-def read_manifest(path: Path) -> pl.DataFrame:
+def read_manifest(path: Place) -> pl.DataFrame:
     """The clips of the store at `path`, finished or not: a manifest's table, one row a clip.
 
     Raises:
         StoreError: it is damaged.
     """
     try:
-        return pl.read_parquet(path / "manifest.parquet").drop("fingerprint", "removed", strict=False)
+        return scan_table(path / "manifest.parquet").collect().drop("fingerprint", "removed", strict=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{path} has no readable manifest.parquet ({type(error).__name__}); give --overwrite to start anew") from None
 
 
-def read_removed(path: Path) -> list[bool]:
+def read_removed(path: Place) -> list[bool]:
     """Which clips of the store at `path` an update did not find in the corpus any more."""
-    manifest = pl.read_parquet(path / "manifest.parquet")
+    manifest = scan_table(path / "manifest.parquet").collect()
     return manifest["removed"].to_list() if "removed" in manifest.columns else [False] * len(manifest)
 
 
-def chunk_file(path: Path, chunk: int) -> Path:
-    """Where a chunk of the features lies, as Zarr names it."""
-    return path / "features" / "c" / str(chunk) / "0" / "0"
+def chunk_name(chunk: int) -> str:
+    """A chunk of the features within the store, as Zarr names it."""
+    return f"features/c/{chunk}/0/0"
 
 
-def chunk_hashes(path: Path) -> list[str]:
+def chunk_file(path: Place, chunk: int) -> Place:
+    """Where a chunk of the features lies."""
+    return path / chunk_name(chunk)
+
+
+def chunk_hashes(path: Place) -> list[str]:
     """The hash of each chunk's values in a finished store."""
     return list(json.loads((path / "finished.json").read_bytes())["chunks"])
 
 
-def read_source(path: Path) -> str | None:
+def read_source(path: Place) -> str | None:
     """Where the corpus of the store at `path` lay; None where that is not known."""
     try:
         source: str | None = json.loads((path / "source.json").read_bytes())["corpus"]
@@ -165,7 +171,7 @@ def read_source(path: Path) -> str | None:
     return source
 
 
-def open_store(path: str | Path) -> FeatureStore:
+def open_store(path: str | os.PathLike[str] | StoreUrl) -> FeatureStore:
     """Open a finished store.
 
     Raises:
@@ -175,34 +181,34 @@ def open_store(path: str | Path) -> FeatureStore:
     Traceback (most recent call last):
     fastspec.errors.StoreError: nowhere.zarr does not exist; make it with 'fastspec featurize CORPUS -o nowhere.zarr'
     """
-    path = Path(path)
-    if not path.exists():
-        raise StoreError(f"{path} does not exist; make it with 'fastspec featurize CORPUS -o {path}'")
-    if not is_store(path):
-        raise StoreError(f"{path} is not a feature store: it holds no fastspec.json; give the folder that featurize wrote")
-    layout = Layout.read(path)
-    if is_updating(path):
-        raise StoreError(f"{path} is being brought up to date; go on with 'fastspec store update {path} CORPUS'")
-    if not is_finished(path):
-        raise StoreError(f"{path} is not finished; run the same featurize command again with --resume")
-    _check_whole(path, layout)
-    return FeatureStore(path, layout)
+    place = locate_store(path)
+    if not place.exists():
+        raise StoreError(f"{place} does not exist; make it with 'fastspec featurize CORPUS -o {place}'")
+    if not is_store(place):
+        raise StoreError(f"{place} is not a feature store: it holds no fastspec.json; give the folder that featurize wrote")
+    layout = Layout.read(place)
+    if is_updating(place):
+        raise StoreError(f"{place} is being brought up to date; go on with 'fastspec store update {place} CORPUS'")
+    if not is_finished(place):
+        raise StoreError(f"{place} is not finished; run the same featurize command again with --resume")
+    _check_whole(place, layout)
+    return FeatureStore(place, layout)
 
 
-def _check_whole(path: Path, layout: Layout) -> None:
+def _check_whole(path: Place, layout: Layout) -> None:
     """That no file is missing: Zarr reads a chunk that is not there as NaN, and scores of such features mean nothing."""
     try:
         n_hashes = len(chunk_hashes(path))
-        height = pl.scan_parquet(path / "ledger.parquet").select(pl.len()).collect().item()
-        shape = zarr.open_array(path / "features", mode="r").shape
+        height = scan_table(path / "ledger.parquet").select(pl.len()).collect().item()
+        shape = open_array(path / "features", "r").shape
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{path} is damaged ({error}); make it again with 'fastspec featurize … --overwrite'") from None
     if shape != layout.shape or (n_hashes, height) != (layout.n_chunks, layout.n_clips):
         raise StoreError(f"{path} is damaged: its files do not agree on how many clips it holds; make it again with --overwrite")
-    for chunk in range(layout.n_chunks):
-        file = chunk_file(path, chunk)
-        if not file.is_file():
+    files = list_files(path / "features")
+    for name in map(chunk_name, range(layout.n_chunks)):
+        if name.removeprefix("features/") not in files:
             raise StoreError(
-                f"{path} is damaged: {file.relative_to(path)} is missing; repair it with 'fastspec store verify {path} --repair', "
+                f"{path} is damaged: {name} is missing; repair it with 'fastspec store verify {path} --repair', "
                 "or make it again with 'fastspec featurize … --overwrite'"
             )

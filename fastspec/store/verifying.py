@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from fastspec.errors import StoreError
 from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
-from fastspec.store.reading import chunk_file, is_finished
+from fastspec.store.place import Place, open_array
+from fastspec.store.reading import chunk_file, chunk_name, is_finished
 
 
 class Damage(NamedTuple):
@@ -29,7 +29,7 @@ class Damage(NamedTuple):
     chunk: int | None = None
 
 
-def find_damage(path: Path) -> list[Damage]:
+def find_damage(path: Place) -> list[Damage]:
     """What in the finished store at `path` is not as it was written: chunks of features in order, valid frames, ledger. All is read.
 
     Raises:
@@ -40,7 +40,7 @@ def find_damage(path: Path) -> list[Damage]:
         raise StoreError(f"{path} is not finished, so there is nothing to compare it with; go on with featurize and --resume")
     try:
         hashes: dict[str, Any] = json.loads((path / "finished.json").read_bytes())
-        features = zarr.open_array(path / "features", mode="r")
+        features = open_array(path / "features", "r")
         if features.shape != layout.shape or len(hashes["chunks"]) != layout.n_chunks:
             raise ValueError("its files do not agree on how many clips it holds")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -48,16 +48,15 @@ def find_damage(path: Path) -> list[Damage]:
     return [*_damaged_chunks(path, layout, features, hashes["chunks"]), *_damaged_tables(path, hashes)]
 
 
-def _damaged_chunks(path: Path, layout: Layout, features: "zarr.Array[Any]", hashes: list[str]) -> Iterator[Damage]:
+def _damaged_chunks(path: Place, layout: Layout, features: "zarr.Array[Any]", hashes: list[str]) -> Iterator[Damage]:
     for chunk, expected in enumerate(hashes):
-        file = chunk_file(path, chunk)
         try:
-            read_chunk(file, features, slice(chunk * layout.chunk_clips, (chunk + 1) * layout.chunk_clips), expected)
+            read_chunk(chunk_file(path, chunk), features, slice(chunk * layout.chunk_clips, (chunk + 1) * layout.chunk_clips), expected)
         except StoreError as error:
-            yield Damage(file.relative_to(path).as_posix(), str(error), chunk)
+            yield Damage(chunk_name(chunk), str(error), chunk)
 
 
-def read_chunk(file: Path, features: "zarr.Array[Any]", clips: slice, expected: str) -> NDArray[np.floating]:
+def read_chunk(file: Place, features: "zarr.Array[Any]", clips: slice, expected: str) -> NDArray[np.floating]:
     """The values of a chunk; StoreError says what is wrong with it, where it has not the hash that is expected."""
     if not file.is_file():
         raise StoreError("missing")
@@ -70,9 +69,9 @@ def read_chunk(file: Path, features: "zarr.Array[Any]", clips: slice, expected: 
     return values
 
 
-def _damaged_tables(path: Path, hashes: dict[str, Any]) -> Iterator[Damage]:
+def _damaged_tables(path: Place, hashes: dict[str, Any]) -> Iterator[Damage]:
     try:
-        valid_frames = np.asarray(zarr.open_array(path / "valid_frames", mode="r")[:])
+        valid_frames = np.asarray(open_array(path / "valid_frames", "r")[:])
         if hash_chunk(valid_frames) != hashes.get("valid_frames", hash_chunk(valid_frames)):
             yield Damage("valid_frames", "its values have another hash")
     except Exception as error:  # as above

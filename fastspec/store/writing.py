@@ -15,13 +15,15 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
-from fastspec.errors import StoreError
-from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, write_atomically
+from fastspec.corpus.place import one_line
+from fastspec.errors import FastspecError, StoreError
+from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, upload_tree, write_atomically, write_record
 from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
+from fastspec.store.lease import check_lease
 from fastspec.store.ledger import make_ledger, write_ledger
-from fastspec.store.lock import draft_prefix
-from fastspec.store.reading import FeatureStore, chunk_file, is_finished, is_store, is_updating, open_store
+from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
+from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -34,20 +36,25 @@ class StoreWriter:
     `home` is where its layout, manifest and commit records are: the store, or what an update of it keeps until it ends.
     """
 
-    def __init__(self, path: Path, layout: Layout, *, home: Path | None = None) -> None:
+    def __init__(self, path: Place, layout: Layout, *, home: Place | None = None) -> None:
         self.path = path
         self.layout = layout
         self._home = home or path
         with zarr.config.set(_ZARR_OPTIONS):
-            self._features = zarr.open_array(path / "features", mode="r+")
+            self._features = open_array(path / "features", "r+")
 
     @classmethod
-    def create(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame, source: str | None = None) -> Self:
+    def create(cls, path: Place, layout: Layout, *, manifest: pl.DataFrame, source: str | None = None) -> Self:
         """A new store with nothing in it but a manifest of one row a clip, and where that was read. It appears whole, where nothing was.
 
         Raises:
             StoreError: its folder cannot be written.
         """
+        if isinstance(path, StoreUrl):
+            with _explained(path), tempfile.TemporaryDirectory() as folder:
+                _write_draft(Path(folder), layout, manifest, source)
+                upload_tree(Path(folder), path)
+            return cls(path, layout)
         draft = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,33 +71,36 @@ class StoreWriter:
         return cls(path, layout)
 
     @classmethod
-    def begin_update(cls, path: Path, layout: Layout, *, manifest: pl.DataFrame) -> Self:
+    def begin_update(cls, path: Place, layout: Layout, *, manifest: pl.DataFrame) -> Self:
         """Begin to write the finished store at `path` anew by another layout of the same recipe; from here on it is unfinished.
 
         manifest: one row a clip, with a column `stale` (Boolean): clips whose features are to be computed.
         """
-        with _explained(path):
-            draft = Path(tempfile.mkdtemp(dir=path, prefix=".update-"))
-            draft.chmod(0o755)
-            (draft / "commits").mkdir()
+        with _explained(path), tempfile.TemporaryDirectory(dir=path if isinstance(path, Path) else None, prefix=".update-") as folder:
+            draft = Path(folder) / "update"
+            (draft / "commits").mkdir(parents=True)
             manifest.write_parquet(draft / "manifest.parquet")
             write_atomically(draft / "fastspec.json", layout.to_json().encode())
-            sync_tree(draft)
-            draft.rename(path / "update")
-            sync_folder(path)
+            if isinstance(path, StoreUrl):
+                remove_tree(path / "update")  # what is left of one that had ended
+                upload_tree(draft, path / "update")
+            else:
+                sync_tree(draft)
+                draft.rename(path / "update")
+                sync_folder(path)
         return cls.go_on_updating(path)
 
     @classmethod
-    def go_on_updating(cls, path: Path) -> Self:
+    def go_on_updating(cls, path: Place) -> Self:
         """The store at `path`, whose update was begun."""
         home = path / "update"
         layout = Layout.read(home)
         with _explained(path):
-            zarr.open_array(path / "features", mode="r+").resize(layout.shape)
+            open_array(path / "features", "r+").resize(layout.shape)
         return cls(path, layout, home=home)
 
     @classmethod
-    def resume(cls, path: Path, layout: Layout) -> Self:
+    def resume(cls, path: Place, layout: Layout) -> Self:
         """The unfinished store at `path`.
 
         Raises:
@@ -101,7 +111,8 @@ class StoreWriter:
 
     def pending(self) -> list[int]:
         """Partitions without a commit record, in order."""
-        return [p for p in range(self.layout.n_partitions) if not self._commit_path(p).exists()]
+        done = list_files(self._home / "commits")
+        return [p for p in range(self.layout.n_partitions) if self._commit_path(p).name not in done]
 
     def clips_done(self) -> int:
         """Clips in committed partitions."""
@@ -118,12 +129,11 @@ class StoreWriter:
 
         features: `(clips, frames, bands)` of the layout's dtype.
         """
-        file = chunk_file(self.path, start // self.layout.chunk_clips)
         with _explained(self.path):
+            if isinstance(self.path, StoreUrl):
+                check_lease(self.path)
             self._features[start : start + len(features)] = features
-            sync_file(file)
-            for folder in list(file.parents)[:4]:  # the names of folders that are new, up to `features`
-                sync_folder(folder)
+            _sync_chunk(chunk_file(self.path, start // self.layout.chunk_clips))
         return hash_chunk(features)
 
     def commit(
@@ -135,10 +145,12 @@ class StoreWriter:
         valid_frames: NDArray[np.int32],
         timings: Mapping[str, float] | None = None,
     ) -> None:
-        """Record that a partition is done: after its chunks, in one rename. `timings` are milliseconds by stage."""
+        """Record that a partition is done: after its chunks, in one rename or request. `timings` are milliseconds by stage."""
         record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
         with _explained(self.path):
-            write_atomically(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
+            if isinstance(self.path, StoreUrl):
+                check_lease(self.path)
+            write_record(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
 
     def finish(self) -> FeatureStore:
         """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
@@ -164,7 +176,7 @@ class StoreWriter:
             "valid_frames": hash_chunk(valid_frames),
         }
         if self._home != self.path:
-            pl.read_parquet(self._home / "manifest.parquet").drop("stale").write_parquet(buffer := io.BytesIO())
+            scan_table(self._home / "manifest.parquet").collect().drop("stale").write_parquet(buffer := io.BytesIO())
             write_atomically(self.path / "manifest.parquet", buffer.getvalue())
             write_atomically(self.path / "fastspec.json", self.layout.to_json().encode())
         write_atomically(self.path / "finished.json", json.dumps(finished).encode())
@@ -174,7 +186,8 @@ class StoreWriter:
     def _write_timings(self, timings: Sequence[dict[str, float]]) -> None:
         """A row a partition: its clips, and the milliseconds of each stage."""
         rows = [self._clips_of(p) | timings[p] for p in range(self.layout.n_partitions)]
-        (self.path / "timings").mkdir(exist_ok=True)
+        if isinstance(self.path, Path):
+            (self.path / "timings").mkdir(exist_ok=True)
         pl.DataFrame(rows, infer_schema_length=None).write_parquet(buffer := io.BytesIO())
         write_atomically(self.path / "timings" / "partitions.parquet", buffer.getvalue())
 
@@ -184,18 +197,16 @@ class StoreWriter:
 
     def _sweep_features(self) -> None:
         """Remove what a kill left beside the chunks."""
-        folder = self.path / "features"
-        chunks = {chunk_file(self.path, i) for i in range(self.layout.n_chunks)}
-        for file in folder.rglob("*"):
-            if file.is_file() and file not in chunks and file != folder / "zarr.json":
-                file.unlink()
+        chunks = {chunk_name(i).removeprefix("features/") for i in range(self.layout.n_chunks)}
+        for name in list_files(self.path / "features") - chunks - {"zarr.json"}:
+            (self.path / "features" / name).unlink()
 
     def _record(self, partition: int) -> dict[str, Any]:
         """What `commit` wrote."""
         record: dict[str, Any] = json.loads(self._commit_path(partition).read_bytes())
         return record
 
-    def _commit_path(self, partition: int) -> Path:
+    def _commit_path(self, partition: int) -> Place:
         return self._home / "commits" / f"{partition:06}.json"
 
 
@@ -222,7 +233,15 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: st
     sync_tree(draft)
 
 
-def _consolidate(path: Path) -> None:
+def _sync_chunk(file: Place) -> None:
+    """Flush a chunk to the disk; an object is there once it is written."""
+    if isinstance(file, Path):
+        sync_file(file)
+        for folder in list(file.parents)[:4]:  # the names of folders that are new, up to `features`
+            sync_folder(folder)
+
+
+def _consolidate(path: Place) -> None:
     """Put the metadata of both arrays into that of their group: readers need not look for them among files that are not Zarr's."""
     group = json.loads((path / "zarr.json").read_bytes())
     arrays = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
@@ -236,8 +255,14 @@ def _small(record: dict[str, Any]) -> dict[str, Any]:
     return {"hashes": record["hashes"], "valid_frames": valid_frames, "timings": record.get("timings", {})}
 
 
-def write_valid_frames(path: Path, values: NDArray[np.int32]) -> None:
+def write_valid_frames(path: Place, values: NDArray[np.int32]) -> None:
     """The array `valid_frames`, `(clips,)`, of the store at `path`."""
+    if isinstance(path, StoreUrl):
+        with tempfile.TemporaryDirectory() as folder:
+            write_valid_frames(Path(folder), values)
+            for name in list_files(Path(folder) / "valid_frames"):
+                (path / "valid_frames" / name).upload(Path(folder) / "valid_frames" / name)
+        return
     remove_tree(path / "valid_frames")
     with zarr.config.set(_ZARR_OPTIONS):
         zarr.create_array(
@@ -246,7 +271,7 @@ def write_valid_frames(path: Path, values: NDArray[np.int32]) -> None:
     sync_tree(path / "valid_frames")
 
 
-def read_ledger(path: Path) -> pl.DataFrame:
+def read_ledger(path: Place) -> pl.DataFrame:
     """The ledger of the store at `path`; of an unfinished one, the rows of the partitions that are done.
 
     Raises:
@@ -259,21 +284,28 @@ def read_ledger(path: Path) -> pl.DataFrame:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Place) -> Iterator[None]:
     """A disk that is full, or anything else that the system refuses, as one line that says how to go on."""
+    # Behind a URL Zarr lets through whatever the file system's library raises.
+    refused = (OSError, pl.exceptions.PolarsError) if isinstance(path, Path) else Exception
     try:
         yield
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except FastspecError:
+        raise
+    except refused as error:
         raise StoreError(f"{path} cannot be written: {_reason(error)}; what is done is kept, go on with --resume") from None
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split())
+    return getattr(error, "strerror", None) or one_line(error)
 
 
-def sweep_finished(path: Path) -> None:
+def sweep_finished(path: Place) -> None:
     """Remove the commit records of a finished store, which say nothing that is not in the ledger."""
     remove_tree(path / "commits")
+    if isinstance(path, StoreUrl):
+        remove_tree(path / "update")  # what a kill left of one that had ended
+        return
     for stray in path.glob(".*"):
         if stray.is_dir():
             shutil.rmtree(stray)
