@@ -38,6 +38,10 @@ class LearnError(FastspecError):
     """Data that cannot be learned from, or a bundle that cannot be trusted or does not fit."""
 
 
+class WorkerError(FastspecError):
+    """A scheduler or worker that cannot do its part: not there, other versions, ended in the middle."""
+
+
 class RunFailed(FastspecError):
     """The command ran and its own answer is negative: every clip failed, damage was found."""
 

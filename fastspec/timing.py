@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, get_args
 
@@ -42,12 +42,20 @@ class Stopwatch:
         finally:
             clock.switch("other")
             _thread.clock = None
-            with self._lock:
-                for name, seconds in clock.spent.items():
-                    self._spent[name] += seconds
+            self.add(clock.spent)
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """What a worker elsewhere has `spent`."""
+        with self._lock:
+            for name, more in seconds.items():
+                self._spent[name] += more
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of all workers together in each stage."""
+        return dict(self._spent)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of all workers together in each stage, and "idle": what is left of the time that they were there."""
+        """What is `spent`, and "idle": what is left of the time that they were there."""
         return self._spent | {"idle": max(0.0, self._available - sum(self._spent.values()))}
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from fastspec.cli.app import app
 from fastspec.cli.parsing import parse_recipe
 from fastspec.errors import FastspecError, SpecError
+from fastspec.pipeline.scheduling import InProcesses
 from fastspec.store import open_store
 
 HEAVY = {"numba", "dask", "sklearn", "lightgbm", "matplotlib", "polars", "zarr", "soundfile"}
@@ -132,9 +133,11 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "--channel",
         "left",
         "--workers",
-        "0",
+        "3",
         "--memory",
         "2GB",
+        "--scheduler",
+        "processes",
         "--resume",
     ]
     with mock.patch("fastspec.pipeline.featurize", side_effect=FastspecError("far enough")) as featurize:
@@ -146,9 +149,10 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
     assert options.pop("stopwatch") is None
+    assert isinstance(options.pop("scheduler"), InProcesses)
     assert len(options.pop("plan").clips) == 41
     assert options == {
-        "workers": 0,
+        "workers": 3,
         "memory_bytes": 2_000_000_000,
         "resume": True,
         "overwrite": False,
@@ -354,6 +358,8 @@ def test_archive_that_escapes__is_one_line(tmp_path):
         (["--clip", "-3"], ["clip_s is -3.0"]),
         (["--spec", "nowhere.toml"], ["nowhere.toml cannot be read"]),
         (["--resume", "--overwrite"], ["give one of them"]),
+        (["--scheduler", "slurm"], ["'slurm' is unknown; give threads, processes"]),
+        (["--scheduler", "tcp://127.0.0.1:9"], ["no Dask scheduler answers at tcp://127.0.0.1:9", "start one by 'dask scheduler'"]),
     ],
 )
 def test_wrong_option__is_one_line_and_writes_nothing(sounds, tmp_path, flags, words):

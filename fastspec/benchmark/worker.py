@@ -11,7 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from fastspec.store.place import Place
 
 from fastspec.errors import RunFailed
 
@@ -102,7 +105,7 @@ def run_job(manifest: Path, recipe: dict[str, Any], output: Path, workers: int, 
     return Outcome(seconds, stages, " ".join(chunk_hashes(output)), store.status_counts(), from_disk, peak_mib())
 
 
-def run_kernel(store: Path, manifest: Path, clips: int, repeat: int) -> list[dict[str, Any]]:
+def run_kernel(store: "Place", manifest: Path, clips: int, repeat: int) -> list[dict[str, Any]]:
     """`kernel_rows` of the first clips of a manifest, by the recipe of a store."""
     from itertools import islice
 

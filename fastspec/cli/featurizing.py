@@ -51,7 +51,12 @@ def featurize(
     group_from: GroupFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
-    memory: Annotated[str, typer.Option("--memory", help="For what is in flight; never changes the result.")] = "1GiB",
+    scheduler: Annotated[
+        str, typer.Option("--scheduler", metavar="WHERE", help="threads, processes, or tcp://HOST:PORT of a Dask scheduler.")
+    ] = "threads",
+    memory: Annotated[
+        str, typer.Option("--memory", help="For what is in flight, on a cluster in each worker; never changes the result.")
+    ] = "1GiB",
     dtype: Annotated[
         Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
     ] = "float32",
@@ -98,38 +103,46 @@ def featurize(
     start, place = time.perf_counter(), locate_store(output)
     try:
         pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
-        manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-        if manifest.problems:
-            show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
-        with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
-            known = place if resume else None
-            plan = pipeline.plan_run(
-                manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=report
-            )
-        if only_plan:
-            told = pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume)
-            report_plan(told, output, json=json)
-            return
-        if not json:
-            show(f"{manifest!r}"[1:-1], _describe(plan.layout))
-            if not manifest.classes:
-                show("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
-        with progress_bar("clips", len(plan.clips), hidden=json) as report:
-            store = pipeline.featurize(
-                manifest,
-                output,
-                recipe=plan.layout.recipe,
-                workers=workers,
-                memory_bytes=memory_bytes,
-                resume=resume,
-                overwrite=overwrite,
-                dtype=dtype,
-                compression=compression,
-                on_error=on_error,
-                plan=plan,
-                on_progress=report,
-                stopwatch=stopwatch,
-            )
+        with pipeline.open_scheduler(scheduler, workers=workers) as pool:
+            manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+            if manifest.problems:
+                show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
+            with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
+                plan = pipeline.plan_run(
+                    manifest,
+                    recipe,
+                    output=place if resume else None,
+                    workers=workers,
+                    scheduler=pool,
+                    dtype=dtype,
+                    compression=compression,
+                    on_progress=report,
+                )
+            if only_plan:
+                told = pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume)
+                report_plan(told, output, json=json)
+                return
+            if not json:
+                show(f"{manifest!r}"[1:-1], _describe(plan.layout))
+                if not manifest.classes:
+                    show("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
+            with progress_bar("clips", len(plan.clips), hidden=json) as report:
+                store = pipeline.featurize(
+                    manifest,
+                    output,
+                    recipe=plan.layout.recipe,
+                    workers=workers,
+                    scheduler=pool,
+                    memory_bytes=memory_bytes,
+                    resume=resume,
+                    overwrite=overwrite,
+                    dtype=dtype,
+                    compression=compression,
+                    on_error=on_error,
+                    plan=plan,
+                    on_progress=report,
+                    stopwatch=stopwatch,
+                )
     except KeyboardInterrupt:
         kept = f"go on with the same command and --resume, {output} keeps what is done" if place.exists() else "nothing written yet"
         show(f"interrupted, {kept}", stderr=True)

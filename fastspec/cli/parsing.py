@@ -32,7 +32,7 @@ Channel = Annotated[
     Literal["mean", "left", "right", "loudest", "each"] | None,
     typer.Option("--channel", help="Which channel; or a clip of each.", show_default=False),
 ]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads; 0 computes in the main one, for a debugger.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="How many at once; 0 computes in the main thread, for a debugger.")]
 Folds = Annotated[int, typer.Option("--folds", help="Folds, each of whole groups.")]
 Repeats = Annotated[int, typer.Option("--repeats", help="How often, each time with another seed.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal results.")]

@@ -10,6 +10,7 @@ from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
 from fastspec.corpus.manifest import FOUND, SCHEMA, ClipRow, Manifest, RecordingError
 from fastspec.corpus.place import locate
+from fastspec.corpus.portable import take_recordings
 from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.rows import FOLD
 from fastspec.corpus.samples import Sample, read_samples
@@ -17,6 +18,7 @@ from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
 __all__ = ["FOUND", "ClipRow", "Manifest", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus", "read_inputs"]
+__all__ += ["take_recordings"]
 
 
 def read_corpus(

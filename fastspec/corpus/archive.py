@@ -5,11 +5,14 @@ import stat
 import threading
 import zipfile
 import zlib
+from collections.abc import Callable, Set
+from typing import Any
 
 from fastspec.corpus import members
 from fastspec.corpus.manifest import Manifest, RecordingError
 from fastspec.corpus.members import is_bomb, manifest_of_members, name_problem, refuse_crowd, refuse_member
 from fastspec.corpus.place import Place, UrlPath, one_line
+from fastspec.corpus.portable import fixed, keep_open
 from fastspec.errors import CorpusError
 
 _ENCRYPTED = 0x1
@@ -17,7 +20,7 @@ _MEMBER_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSEr
 
 
 class ArchiveMembers:
-    """Recordings that are members of a zip; one handle for all threads, opened anew in another process."""
+    """Recordings that are members of a zip; one handle for all threads, another in another process."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -25,8 +28,12 @@ class ArchiveMembers:
         # zipfile locks its reads, but not its count of open members.
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type["ArchiveMembers"], tuple[Place]]:
-        return ArchiveMembers, (self.place,)
+    def __reduce__(self) -> tuple[Callable[..., "ArchiveMembers"], tuple[Any, ...]]:
+        return keep_open, (ArchiveMembers, fixed(self.place))
+
+    def take(self, paths: Set[str]) -> "ArchiveMembers":  # noqa: ARG002
+        """All of them: the zip lists its members by itself."""
+        return self
 
     def open(self, path: str) -> bytes:
         """A member's bytes, checked against its CRC."""

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ from typing import Literal
 from fastspec.corpus.labels import folder_labels, is_audio, is_hidden
 from fastspec.corpus.manifest import Manifest, RecordingError, table_of_paths
 from fastspec.corpus.place import Place, UrlPath, is_url, locate, one_line
+from fastspec.corpus.portable import fixed
 from fastspec.errors import CorpusError
 
 
@@ -39,6 +40,10 @@ class Files:
         except (CorpusError, OSError, ValueError):
             return None
         return f"{status.st_size}-{status.st_mtime_ns}" if status else None
+
+    def take(self, paths: Set[str]) -> "Files":
+        """Those of some paths alone, from whatever folder."""
+        return Files(fixed(self.base), {path: name for path, name in self.names.items() if path in paths})
 
     def place(self, path: str) -> Place:
         """Where a path leads, whether or not anything is there. CorpusError for a URL that cannot be understood."""

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Protocol, Self
 
 from fastspec.corpus.members import is_bomb
 from fastspec.corpus.place import Place
+from fastspec.corpus.portable import fixed, keep_open
 
 INFLATE_ERRORS = (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 
@@ -140,8 +141,8 @@ class Inflated:
         self._marks: list[tuple[int, int, Any]] = []
         self._spacing = _FIRST_SPACING_BYTES
 
-    def __reduce__(self) -> tuple[type["Inflated"], tuple[Place, str]]:
-        return Inflated, (self._place, self._form)
+    def __reduce__(self) -> tuple[Callable[..., "Inflated"], tuple[Any, ...]]:
+        return keep_open, (Inflated, fixed(self._place), self._form)
 
     def read_at(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset` on, fewer where the content ends.

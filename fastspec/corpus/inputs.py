@@ -1,6 +1,6 @@
 """What people point a model at: recordings, folders, archives, tables, several at once."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from fastspec.corpus.folder import Files
 from fastspec.corpus.labels import AUDIO_EXTENSIONS, is_audio
 from fastspec.corpus.manifest import SCHEMA, Manifest, RecordingError, table_of_paths
 from fastspec.corpus.place import Place, is_url
+from fastspec.corpus.portable import take_recordings
 from fastspec.errors import CorpusError
 
 
@@ -25,6 +26,19 @@ class Several:
             raise RecordingError("unreadable", "no such recording in the corpus")
         manifest, name = self.places[path]
         return manifest.open(name)
+
+    def take(self, paths: Set[str]) -> "Several":
+        """Those of some paths alone, from whatever folder, without the tables that they came with."""
+        chosen = {path: self.places[path] for path in paths if path in self.places}
+        names: dict[int, set[str]] = {}
+        for manifest, name in chosen.values():
+            names.setdefault(id(manifest), set()).add(name)
+        known = {id(manifest): manifest for manifest, _ in chosen.values()}
+        cut = {
+            key: Manifest(table_of_paths([], []), manifest.source, take_recordings(manifest.recordings, names[key]))
+            for key, manifest in known.items()
+        }
+        return Several({path: (cut[id(manifest)], name) for path, (manifest, name) in chosen.items()})
 
 
 def read_recording(path: Path) -> Manifest:

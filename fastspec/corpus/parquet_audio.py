@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import polars as pl
 from fastspec.corpus.folder import Files
 from fastspec.corpus.manifest import RecordingError
 from fastspec.corpus.place import Place, UrlPath, one_line
+from fastspec.corpus.portable import fixed
 
 BLOCK_ROWS = 32
 # Damage that polars did not foresee makes it panic, which is no ordinary exception.
@@ -96,6 +97,11 @@ class ParquetAudio:
         if name is None:
             raise RecordingError("unreadable", "the row has neither bytes nor a path")
         return Files(place.parent).open(name)
+
+    def take(self, paths: Set[str]) -> "ParquetAudio":
+        """Those of some paths alone, from whatever folder."""
+        found = {path: self.rows[path] for path in paths if path in self.rows}
+        return ParquetAudio({path: (fixed(place), column, row) for path, (place, column, row) in found.items()})
 
 
 def find_audio_column(schema: Mapping[str, Any], wanted: str) -> str | None:

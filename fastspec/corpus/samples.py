@@ -1,7 +1,7 @@
 """Recordings that are arrays in memory, or functions that give them."""
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ class Samples:
         if problem:
             raise RecordingError("unreadable", problem)
         return _as_wav(samples, sample_rate)
+
+    def take(self, paths: Set[str]) -> "Samples":
+        """Those of some paths alone."""
+        return Samples({path: self.sources[path] for path in paths if path in self.sources})
 
 
 def read_samples(samples: Iterable[Sample]) -> Manifest:

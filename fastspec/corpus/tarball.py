@@ -1,7 +1,7 @@
 """A tar, plain or compressed, read in place: one pass lists it, then members are read where they lie."""
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from fastspec.corpus.labels import is_audio
 from fastspec.corpus.manifest import RecordingError
 from fastspec.corpus.members import name_problem, refuse_crowd, refuse_member
 from fastspec.corpus.place import Place, one_line, read_range
+from fastspec.corpus.portable import fixed
 from fastspec.errors import CorpusError
 
 MAX_HEADER_BYTES = 1 << 20
@@ -55,6 +56,10 @@ class TarMembers:
         if len(data) < member.size:
             raise RecordingError("unreadable", "damaged in the archive: it has been cut off since it was listed")
         return data
+
+    def take(self, paths: Set[str]) -> "TarMembers":
+        """Those of some paths alone, from whatever folder."""
+        return TarMembers(fixed(self.place), {path: self.index[path] for path in paths if path in self.index}, self.content)
 
 
 def is_tar(name: str) -> bool:

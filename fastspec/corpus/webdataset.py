@@ -1,7 +1,7 @@
 """Tar archives: trees of class folders, and WebDataset shards, whose labels lie beside each recording."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -32,6 +32,14 @@ class Shards:
         if shard not in self.parts:
             raise RecordingError("unreadable", "no such shard in the corpus")
         return self.parts[shard].open(name)
+
+    def take(self, paths: Set[str]) -> "Shards":
+        """Those of some paths alone, from whatever folder."""
+        names: dict[str, set[str]] = {}
+        for path in paths:
+            shard, _, name = path.partition("/")
+            names.setdefault(shard, set()).add(name)
+        return Shards({shard: self.parts[shard].take(of_shard) for shard, of_shard in names.items() if shard in self.parts})
 
 
 class _Sidecars:

@@ -4,13 +4,15 @@ from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, load_rows
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.lazy import feature_array
+from fastspec.pipeline.partition import OnError
 from fastspec.pipeline.planning import Forecast, forecast
 from fastspec.pipeline.repair import repair
-from fastspec.pipeline.run import OnError, Plan, check_failed, check_output, featurize, map_clips, map_features, plan_run, stream_features
+from fastspec.pipeline.run import Plan, check_failed, check_output, featurize, map_clips, map_features, plan_run, stream_features
+from fastspec.pipeline.scheduling import open_scheduler
 from fastspec.pipeline.surveying import survey_clips
 from fastspec.pipeline.update import update
 from fastspec.pipeline.work import Progress
 
 __all__ = ["FeatureBatch", "Forecast", "OnError", "Plan", "Progress", "check_failed", "check_output", "choose_clip_length", "cut_clips"]
-__all__ += ["feature_array", "featurize", "forecast", "load_rows", "map_clips", "map_features", "plan_run", "repair", "stream_features"]
-__all__ += ["survey_clips", "update"]
+__all__ += ["feature_array", "featurize", "forecast", "load_rows", "map_clips", "map_features", "open_scheduler", "plan_run", "repair"]
+__all__ += ["stream_features", "survey_clips", "update"]

@@ -1,17 +1,21 @@
 """From a manifest's recordings to its clips: how long each recording is, then where its clips begin."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from fastspec.audio import AudioError, Cuts, Extent, cut_stretch, measure_extent
-from fastspec.corpus import ClipRow, Manifest, RecordingError
+from fastspec.corpus import ClipRow, Manifest, RecordingError, take_recordings
 from fastspec.pipeline.compute import Recordings
-from fastspec.pipeline.work import Progress, Tally, compute_each
+from fastspec.pipeline.scheduling import Choice, open_scheduler
+from fastspec.pipeline.tasks import Reporter
+from fastspec.pipeline.work import Progress, Tally
 from fastspec.spec import Recipe
+from fastspec.timing import Stopwatch
 
 # Short recordings are measured in less time than Dask needs for a task; of long ones each worker wants several tasks.
 MEASURED_TOGETHER = 32
@@ -19,7 +23,14 @@ TASKS_EACH = 8
 _ROWS = 65_536
 
 
-def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progress: Callable[[Progress], None] | None = None) -> Manifest:
+def cut_clips(
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    workers: int = 2,
+    scheduler: Choice = "threads",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Manifest:
     """The manifest with one row a clip: windows, crops and single channels as the recipe's clip policy wants them.
 
     Where that needs lengths, each recording is decoded once to its end, in memory that does not grow with it: headers are not trusted.
@@ -32,7 +43,8 @@ def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progre
     if not policy.needs_lengths:
         return manifest
     paths = manifest.table["path"].unique(maintain_order=True).to_list()
-    extents = dict(zip(paths, _measure_all(paths, manifest.recordings, workers=workers, on_progress=on_progress), strict=True))
+    measured = _measure_all(paths, manifest.recordings, workers=workers, scheduler=scheduler, on_progress=on_progress)
+    extents = dict(zip(paths, measured, strict=True))
     cuts: list[Cuts] = []
     channels: list[int] = []
     for first in range(0, len(manifest), _ROWS):
@@ -66,23 +78,42 @@ def _expand(table: pl.DataFrame, cuts: Sequence[Cuts], channels: NDArray[np.int6
 
 
 def _measure_all(
-    paths: Sequence[str], recordings: Recordings, *, workers: int, on_progress: Callable[[Progress], None] | None
+    paths: Sequence[str], recordings: Recordings, *, workers: int, scheduler: Choice, on_progress: Callable[[Progress], None] | None
 ) -> list[Extent | None]:
     tally = Tally("lengths", len(paths), on_progress=on_progress)
     together = max(1, min(MEASURED_TOGETHER, len(paths) // (TASKS_EACH * max(1, workers))))
 
-    def measure_some(start: int) -> list[Extent | None]:
-        return [_measure(recordings, path, tally) for path in paths[start : start + together]]
+    def prepare(start: int) -> _Measuring:
+        return _Measuring(paths[start : start + together], recordings)
 
-    parts = compute_each(measure_some, range(0, len(paths), together), workers=workers, tally=tally)
-    return [extent for part in parts for extent in part]
+    starts = range(0, len(paths), together)
+    with open_scheduler(scheduler, workers=workers) as place:
+        parts = place.compute_each(prepare, starts, tally=tally, at_once=len(starts), stopwatch=Stopwatch())
+        return [extent for part in parts for extent in part]
 
 
-def _measure(recordings: Recordings, path: str, tally: Tally) -> Extent | None:
+@dataclass(frozen=True, repr=False)
+class _Measuring:
+    """The task of measuring some recordings."""
+
+    paths: Sequence[str]
+    recordings: Recordings
+
+    def __call__(self, reporter: Reporter) -> list[Extent | None]:
+        return [_measure(self.recordings, path, reporter) for path in self.paths]
+
+    def __str__(self) -> str:
+        return f"the lengths of {self.paths[0]} to {self.paths[-1]}"
+
+    def __reduce__(self) -> tuple[type["_Measuring"], tuple[Any, ...]]:
+        return _Measuring, (self.paths, take_recordings(self.recordings, set(self.paths)))
+
+
+def _measure(recordings: Recordings, path: str, reporter: Reporter) -> Extent | None:
     """What a recording decodes to; None where it cannot be opened."""
     try:
-        extent = measure_extent(recordings.open(path), on_block=tally.check)
+        extent = measure_extent(recordings.open(path), on_block=reporter.check)
     except (RecordingError, AudioError):
         extent = None
-    tally.add(1, int(extent is None))
+    reporter.add(1, int(extent is None))
     return extent

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import dask
-import dask.array
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +19,9 @@ from fastspec.spec import Recipe
 from fastspec.store import FeatureStore, open_store
 from fastspec.store.place import locate_store
 from fastspec.store.reading import is_store
+
+if TYPE_CHECKING:
+    import dask.array
 
 BLOCK_GROUPS = 4
 
@@ -39,6 +42,8 @@ def feature_array(
         SpecError: a corpus without a recipe or clip length, or a store with one.
         CorpusError, StoreError: the source cannot be read.
     """
+    import dask.array  # and with it scipy, pandas and what else is installed: half a second that workers need not spend
+
     if isinstance(source, str | os.PathLike) and is_store(locate_store(source)):
         source = open_store(source)
     if isinstance(source, FeatureStore):

@@ -10,7 +10,8 @@ from fastspec.corpus import Manifest, read_corpus
 from fastspec.errors import StoreError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.compute import FeatureBatch
-from fastspec.pipeline.run import compute_clips, current_versions
+from fastspec.pipeline.run import compute_clips
+from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import Damage, Layout, StoreWriter, find_damage, read_manifest
 from fastspec.store.hashes import hash_chunk

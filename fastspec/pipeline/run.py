@@ -2,23 +2,24 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
-from time import perf_counter
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import soundfile
 
 from fastspec.audio import failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
 from fastspec.errors import RunFailed, StoreError
-from fastspec.frontend import FrontEnd, kernel_target
+from fastspec.frontend import FrontEnd
 from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, compute_rows, fitting_workers, group_clips, load_rows
 from fastspec.pipeline.cutting import cut_clips
+from fastspec.pipeline.partition import OnError, PartitionTask
+from fastspec.pipeline.scheduling import Choice, Scheduler, open_scheduler
+from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
@@ -27,11 +28,10 @@ from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
 from fastspec.store.place import Place, is_vacant, locate_store
 from fastspec.store.reading import is_finished, is_store, is_updating
-from fastspec.timing import Stopwatch, stage
+from fastspec.timing import Stopwatch
 
 STREAM_CLIPS = 128
 
-OnError = Literal["skip", "fail"]
 Result = TypeVar("Result")
 
 
@@ -54,6 +54,7 @@ def featurize(
     *,
     recipe: Recipe,
     workers: int = 2,
+    scheduler: Choice = "threads",
     memory_bytes: int = 1 << 30,
     resume: bool = False,
     overwrite: bool = False,
@@ -74,8 +75,11 @@ def featurize(
         manifest: what to read, or anything that `read_corpus` takes.
         output: the store's folder, or a URL that fsspec can write to; it must not exist unless `resume` or `overwrite` is given.
         recipe: what to compute. Without a `clip_s` one is chosen (`choose_clip_length`) and frozen in the store.
-        workers: threads; 0 computes in the calling one.
-        memory_bytes: for what is in flight; it decides how many workers run at once, never what they write.
+        workers: threads or processes; 0 computes in the calling thread. A cluster has workers of its own.
+        scheduler: "threads"; "processes" of this machine; or a cluster whose workers see the corpus and the store where this process does:
+            the address of a Dask scheduler, `tcp://HOST:PORT`, or a `distributed.Client`. The bytes are the same.
+        memory_bytes: for what is in flight, on a cluster in each worker process; it decides how many partitions are computed at once, never
+            what is written.
         resume: go on with an unfinished store, or start a new one.
         overwrite: remove the store that is there first.
         dtype: that features are stored in, after they were computed in float32; "float16" is for logarithmic features only.
@@ -83,7 +87,8 @@ def featurize(
         on_error: "fail" ends the run at the first clip that gives no features; "skip" keeps a row that says why.
         max_failed: the share of clips that may give no features; more is an error, after the store is written.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
-        on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
+        on_progress: called after each recording that is measured and after each group of clips, from the worker's thread; after each
+            partition where processes or a cluster compute.
         stopwatch: measures where the workers' time goes.
 
     Raises:
@@ -91,30 +96,45 @@ def featurize(
         SpecError: the recipe cannot be computed, or not be stored in that dtype.
         CorpusError: the corpus cannot be read, or no recording can be decoded, so there is no clip length.
         RunFailed: a clip failed that may not, or too many did.
+        WorkerError: the scheduler is unknown, cannot be reached or is lost; a worker has other versions, or dies twice at one place.
         FastspecError: the memory is too little for one worker.
     """
     place = locate_store(output)
     manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
-    with locked(place):
-        check_output(place, resume=resume, overwrite=overwrite)
+    with locked(place), _scheduler_for(place, scheduler, workers=workers, resume=resume, overwrite=overwrite) as pool:
+        pool.check(manifest)
         front = FrontEnd(recipe)
         known = place if resume else None
         plan = plan or plan_run(
-            manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
+            manifest,
+            recipe,
+            output=known,
+            workers=workers,
+            scheduler=pool,
+            dtype=dtype,
+            compression=compression,
+            on_progress=on_progress,
         )
         layout, clips = plan.layout, plan.clips
-        workers = min(workers, fitting_workers(memory_bytes, layout))
+        at_once = fitting_workers(memory_bytes, layout)
         writer = _open_writer(place, plan, resume=resume)
         if not is_finished(place):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+            prepare = partial(PartitionTask.prepare, clips=clips, writer=writer, front=front, on_error=on_error)
             stopwatch = stopwatch or Stopwatch()
-            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch, on_error=on_error)
-            with stopwatch.run(workers=max(1, workers)):
-                for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
-                    pass
+            for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
+                pass
         store = writer.finish()
     check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
     return store
+
+
+@contextmanager
+def _scheduler_for(output: Place, choice: Choice, *, workers: int, resume: bool, overwrite: bool) -> Iterator[Scheduler]:
+    """The scheduler, once it is clear that there is something for it to do."""
+    check_output(output, resume=resume, overwrite=overwrite)
+    with open_scheduler(choice, workers=workers) as pool:
+        yield pool
 
 
 def check_failed(store: FeatureStore, *, max_failed: float) -> None:
@@ -213,6 +233,7 @@ def plan_run(
     *,
     output: Place | None = None,
     workers: int = 2,
+    scheduler: Choice = "threads",
     dtype: Dtype = "float32",
     compression: Compression = "none",
     on_progress: Callable[[Progress], None] | None = None,
@@ -244,16 +265,9 @@ def plan_run(
         changed = layout.manifest_digest != known.manifest_digest
         known.check_same(layout, output, rows=describe_changes(there, manifest.table) if changed else "")
         return Plan(known, manifest.with_table(there))
-    clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
+    clips = cut_clips(manifest, recipe, workers=workers, scheduler=scheduler, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
     return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
-
-
-def current_versions() -> dict[str, str]:
-    """Versions of everything that decides a bit of a feature."""
-    names = ("fastspec", "numba", "numpy", "soxr")
-    libraries = {"libsndfile": soundfile.__libsndfile_version__, "kernel": kernel_target()}
-    return {**{name: version(name) for name in names}, **libraries}
 
 
 def check_output(output: Place, *, resume: bool, overwrite: bool, flags: bool = False) -> None:
@@ -284,43 +298,6 @@ def check_output(output: Place, *, resume: bool, overwrite: bool, flags: bool = 
     raise StoreError(f"{output} exists and is unfinished, {done} of {total} clips are done; give {go_on} to go on, or {replace_it}")
 
 
-def _write_partition(
-    partition: int,
-    *,
-    writer: StoreWriter,
-    clips: Manifest,
-    front: FrontEnd,
-    tally: Tally,
-    stopwatch: Stopwatch,
-    on_error: OnError = "skip",
-) -> None:
-    """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
-    with stopwatch.worker():
-        _compute_partition(partition, writer, clips, front, tally, on_error)
-
-
-def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError) -> None:
-    recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
-    rows = clips.rows(chunks[0][0], chunks[-1][1])
-    loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
-    hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
-    for start, stop in chunks:
-        begun = perf_counter()
-        of_chunk = rows[start - chunks[0][0] : stop - chunks[0][0]]
-        batch = compute_rows(of_chunk, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=writer.layout.dtype)
-        if on_error == "fail":
-            _refuse_failed(batch.rows)
-        computed = perf_counter()
-        with stage("write"):
-            hashes.append(writer.write_chunk(start, batch.features))
-        timings["compute_ms"] += 1e3 * (computed - begun)
-        timings["write_ms"] += 1e3 * (perf_counter() - computed)
-        ledger += batch.rows
-        valid.append(batch.valid_frames)
-    with stage("write"):
-        writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid), timings=timings)
-
-
 def compute_clips(
     rows: Sequence[ClipRow],
     first_clip: int,
@@ -336,13 +313,3 @@ def compute_clips(
     loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check)
     all_clips = (failed_clip("removed", "no longer in the corpus") if is_removed else next(loaded) for is_removed in removed)
     return compute_rows(rows, first_clip, clips=all_clips, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)
-
-
-def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
-    """RunFailed at the first row that gave no features."""
-    for row in rows:
-        if row["status"] not in USABLE:
-            raise RunFailed(
-                f"{row['path']} is {row['status']}: {row['reason']}; the run ends at errors: mend it and go on with --resume, "
-                "or let such clips be skipped"
-            )

@@ -16,7 +16,8 @@ from fastspec.errors import StoreError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.compute import FeatureBatch, ledger_row
 from fastspec.pipeline.cutting import cut_clips
-from fastspec.pipeline.run import compute_clips, current_versions
+from fastspec.pipeline.run import compute_clips
+from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import FeatureStore, Layout, StoreWriter, open_store
 from fastspec.store.ledger import SCHEMA

@@ -59,6 +59,7 @@ class Tally:
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._at_stop: list[Callable[[], None]] = []
 
     def add(self, clips: int, failed: int) -> None:
         """So many clips more. Stopped: the run is over."""
@@ -78,6 +79,12 @@ class Tally:
     def stop(self) -> None:
         """End the run: workers that ask are told."""
         self._stop.set()
+        for call in self._at_stop:
+            call()
+
+    def when_stopped(self, call: Callable[[], None]) -> None:
+        """`call` ends workers that cannot ask."""
+        self._at_stop.append(call)
 
 
 def compute_each(

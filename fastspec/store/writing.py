@@ -3,8 +3,9 @@
 import io
 import json
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -42,6 +43,9 @@ class StoreWriter:
         self._home = home or path
         with zarr.config.set(_ZARR_OPTIONS):
             self._features = open_array(path / "features", "r+")
+
+    def __reduce__(self) -> tuple[Callable[..., "StoreWriter"], tuple[Any, ...]]:
+        return _reopen, (self.path.absolute(), self.layout, self._home.absolute())
 
     @classmethod
     def create(cls, path: Place, layout: Layout, *, manifest: pl.DataFrame, source: str | None = None) -> Self:
@@ -247,6 +251,38 @@ def _consolidate(path: Place) -> None:
     arrays = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
     group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
     write_atomically(path / "zarr.json", json.dumps(group, indent=2).encode())
+
+
+class _SharedWriter(StoreWriter):
+    """The store of another process's writer: this process has no lock on it, and may be told late that the run is over."""
+
+    def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
+        """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
+        self._check_same()
+        return super().write_chunk(start, features)
+
+    def commit(self, partition: int, **record: Any) -> None:
+        """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
+        self._check_same()
+        super().commit(partition, **record)
+
+    def _check_same(self) -> None:
+        _check_there(self.path, self.layout, self._home)
+
+
+def _reopen(path: Place, layout: Layout, home: Place) -> StoreWriter:
+    """A writer in another process, for partitions of which it is the only one."""
+    _check_there(path, layout, home)
+    return _SharedWriter(path, layout, home=home)
+
+
+def _check_there(path: Place, layout: Layout, home: Place) -> None:
+    """StoreError where another store, or none, is at the place of the one that is written."""
+    if not is_store(path) or not is_store(home) or Layout.read(home) != layout:
+        raise StoreError(
+            f"{path} on {socket.gethostname()} is not the store that is being written; "
+            "put it where all workers see it under the same path, and go on with --resume"
+        )
 
 
 def _small(record: dict[str, Any]) -> dict[str, Any]:

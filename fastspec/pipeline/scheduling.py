@@ -1,0 +1,114 @@
+"""Where the tasks of a run are carried out: in this thread, in threads, in processes, on a cluster. What they write is the same."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar, Union, runtime_checkable
+
+from fastspec.corpus import Manifest
+from fastspec.errors import WorkerError
+from fastspec.pipeline.processes import Children
+from fastspec.pipeline.tasks import Task, check_portable, current_versions, pack, single_threaded_pools
+from fastspec.pipeline.work import Tally, compute_each
+from fastspec.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Result = TypeVar("Result")
+Choice = Union[str, "Client", "Scheduler"]
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """Carries out tasks, `at_once` of them at most in each process that computes."""
+
+    def check(self, manifest: Manifest) -> None:
+        """CorpusError where workers could not open the manifest's recordings for a reason that is known before anything starts."""
+
+    def compute_each(
+        self, prepare: Callable[[int], Task[Result]], items: Sequence[int], *, tally: Tally, at_once: int, stopwatch: Stopwatch
+    ) -> Iterator[Result]:
+        """The results of the items' tasks, in order. A task is prepared when its turn comes, and few are there at a time.
+
+        However the iteration ends, no worker is still at work afterwards.
+        """
+
+
+@contextmanager
+def open_scheduler(choice: Choice = "threads", *, workers: int = 2) -> Iterator[Scheduler]:
+    """The scheduler of a name: "threads", "processes" or the address of a Dask scheduler, `tcp://HOST:PORT`; or of a Dask client.
+
+    `workers` are the threads or processes; 0 of them compute in the calling thread. A cluster has workers of its own.
+
+    Raises:
+        WorkerError: another name, no scheduler there, or a package that is not installed.
+    """
+    if isinstance(choice, str):
+        if choice in ("threads", "processes"):
+            yield InThreads(workers) if choice == "threads" or not workers else InProcesses(workers)
+            return
+        _check_address(choice)
+    elif isinstance(choice, Scheduler):
+        yield choice
+        return
+    from fastspec.pipeline.cluster import open_cluster
+
+    with open_cluster(choice) as cluster:
+        yield cluster
+
+
+def _check_address(text: str) -> None:
+    if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", text):
+        raise WorkerError(
+            f"the scheduler {text!r} is unknown; give threads, processes, or the address of a Dask scheduler as in tcp://10.0.0.1:8786"
+        )
+
+
+class InThreads:
+    """Threads of this process; 0 of them: the calling thread."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def check(self, manifest: Manifest) -> None:
+        """Whatever this process can open, its threads can."""
+
+    def compute_each(
+        self, prepare: Callable[[int], Task[Result]], items: Sequence[int], *, tally: Tally, at_once: int, stopwatch: Stopwatch
+    ) -> Iterator[Result]:
+        """See `Scheduler`. Tasks are prepared in the threads."""
+        workers = min(self._workers, at_once)
+
+        def work(item: int) -> Result:
+            with stopwatch.worker():
+                return prepare(item)(tally)
+
+        with stopwatch.run(workers=max(1, workers)), single_threaded_pools():
+            yield from compute_each(work, items, workers=workers, tally=tally)
+
+
+class InProcesses:
+    """Processes of this machine, each looked after by a thread of this one. Progress is told of by whole tasks."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def check(self, manifest: Manifest) -> None:
+        """CorpusError where a function cannot be sent to another process."""
+        check_portable(manifest)
+
+    def compute_each(
+        self, prepare: Callable[[int], Task[Result]], items: Sequence[int], *, tally: Tally, at_once: int, stopwatch: Stopwatch
+    ) -> Iterator[Result]:
+        """See `Scheduler`. Tasks are prepared in the threads, when a process is free."""
+        workers, children, versions = min(self._workers, at_once), Children(), current_versions()
+        tally.when_stopped(children.kill)
+
+        def work(item: int) -> Result:
+            task = prepare(item)
+            result: Result = children.carry_out(pack(task), versions, name=str(task)).settle(tally, stopwatch)
+            return result
+
+        with stopwatch.run(workers=workers):
+            yield from compute_each(work, items, workers=workers, tally=tally)
