@@ -25,6 +25,14 @@ class Samples:
 
     sources: dict[str, tuple[SampleSource, int]]
 
+    def is_function(self, path: str) -> bool:
+        """Whether a recording is made when it is asked for."""
+        return path in self.sources and callable(self.sources[path][0])
+
+    def only(self, path: str) -> "Samples":
+        """One of the recordings alone."""
+        return Samples({path: self.sources[path]})
+
     def open(self, path: str) -> bytes:
         """The samples as the bytes of a WAV file, lossless, made when they are asked for."""
         if path not in self.sources:

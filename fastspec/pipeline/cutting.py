@@ -19,11 +19,25 @@ TASKS_EACH = 8
 _ROWS = 65_536
 
 
-def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progress: Callable[[Progress], None] | None = None) -> Manifest:
+def cut_clips(
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    recordings: Recordings | None = None,
+    workers: int = 2,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Manifest:
     """The manifest with one row a clip: windows, crops and single channels as the recipe's clip policy wants them.
 
     Where that needs lengths, each recording is decoded once to its end, in memory that does not grow with it: headers are not trusted.
     Each row gives at least one clip, so that the ledger accounts for all; a recording that cannot be opened keeps its row.
+
+    Args:
+        manifest: what to cut.
+        recipe: how.
+        recordings: what opens the manifest's, where it is not the manifest itself.
+        workers: threads; 0 works in the calling one.
+        on_progress: called after each recording that is measured, from the worker's thread.
 
     Returns:
         a manifest with the same recordings and, where the policy is "each", a column `channel` (Int64, from 0).
@@ -32,7 +46,9 @@ def cut_clips(manifest: Manifest, recipe: Recipe, *, workers: int = 2, on_progre
     if not policy.needs_lengths:
         return manifest
     paths = manifest.table["path"].unique(maintain_order=True).to_list()
-    extents = dict(zip(paths, _measure_all(paths, manifest.recordings, workers=workers, on_progress=on_progress), strict=True))
+    extents = dict(
+        zip(paths, _measure_all(paths, recordings or manifest.recordings, workers=workers, on_progress=on_progress), strict=True)
+    )
     cuts: list[Cuts] = []
     channels: list[int] = []
     for first in range(0, len(manifest), _ROWS):
@@ -79,7 +95,7 @@ def _measure_all(
 
 
 def _measure(recordings: Recordings, path: str, tally: Tally) -> Extent | None:
-    """What a recording decodes to; None where it cannot be opened."""
+    """What a recording decodes to; None where it cannot be opened, crashes its decoder or lets it hang."""
     try:
         extent = measure_extent(recordings.open(path), on_block=tally.check)
     except (RecordingError, AudioError):

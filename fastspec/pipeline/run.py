@@ -12,13 +12,14 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import soundfile
 
-from fastspec.audio import failed_clip
+from fastspec.audio import TIMEOUT_S, failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
 from fastspec.errors import FastspecError, RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
+from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, group_clips, load_rows, working_bytes
 from fastspec.pipeline.cutting import cut_clips
+from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
@@ -60,6 +61,8 @@ def featurize(
     compression: Compression = "none",
     on_error: OnError = "skip",
     max_failed: float = 1.0,
+    isolate: bool = False,
+    timeout_s: float = TIMEOUT_S,
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     stopwatch: Stopwatch | None = None,
@@ -67,7 +70,8 @@ def featurize(
     """Compute the features of every clip of a manifest into a store.
 
     A clip's features depend on the clip and the recipe alone. A bad recording costs its rows: NaN and a reason in the ledger. The run
-    may be killed at any instant; with `resume` it goes on, and the store's bytes are those of a run that was never stopped.
+    may be killed at any instant; with `resume` it goes on, and the store's bytes are those of a run that was never stopped. Partitions
+    that a process died in are then computed with their recordings isolated, so that one that crashes the decoder costs its rows too.
 
     Args:
         manifest: what to read, or anything that `read_corpus` takes.
@@ -81,6 +85,9 @@ def featurize(
         compression: of the store's chunks; "zstd" takes less of the disk and more time.
         on_error: "fail" ends the run at the first clip that gives no features; "skip" keeps a row that says why.
         max_failed: the share of clips that may give no features; more is an error, after the store is written.
+        isolate: decode in spawned processes, which are replaced: a recording that crashes its decoder is "crashed", one on which it hangs
+            "timeout". Samples that functions make are made there.
+        timeout_s: how long an isolated decoder may take to begin, or for a block of 65,536 frames.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread.
         stopwatch: measures where the workers' time goes.
@@ -90,16 +97,23 @@ def featurize(
         SpecError: the recipe cannot be computed, or not be stored in that dtype.
         CorpusError: the corpus cannot be read, or no recording can be decoded, so there is no clip length.
         RunFailed: a clip failed that may not, or too many did.
-        FastspecError: the memory is too little for one worker.
+        FastspecError: the memory is too little for one worker, the time-out is not positive, or no process can be spawned.
     """
     output = Path(output)
     manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
-    with locked(output):
+    with Isolation(manifest.recordings, always=isolate, timeout_s=timeout_s) as isolation, locked(output):
         check_output(output, resume=resume, overwrite=overwrite)
         front = FrontEnd(recipe)
         known = output if resume else None
         plan = plan or plan_run(
-            manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
+            manifest,
+            recipe,
+            output=known,
+            workers=workers,
+            dtype=dtype,
+            compression=compression,
+            recordings=isolation.recordings(),
+            on_progress=on_progress,
         )
         layout, clips = plan.layout, plan.clips
         workers = _workers_within(memory_bytes, layout, workers)
@@ -107,7 +121,16 @@ def featurize(
         if not is_finished(output):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
             stopwatch = stopwatch or Stopwatch()
-            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch, on_error=on_error)
+            work = partial(
+                _write_partition,
+                writer=writer,
+                clips=clips,
+                isolation=isolation,
+                front=front,
+                tally=tally,
+                stopwatch=stopwatch,
+                on_error=on_error,
+            )
             with stopwatch.run(workers=max(1, workers)):
                 for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
                     pass
@@ -195,12 +218,13 @@ def plan_run(
     workers: int = 2,
     dtype: Dtype = "float32",
     compression: Compression = "none",
+    recordings: Recordings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """The clips of a manifest and the store that a run would write.
 
     A recipe without a clip length is given one for this corpus, and recordings are measured where the recipe's clips depend on how long
-    they are. A store at `output` knows both already: it is asked instead.
+    they are: `recordings` opens them, else the manifest. A store at `output` knows both already: it is asked instead.
 
     Raises:
         SpecError: the recipe cannot be computed.
@@ -210,7 +234,8 @@ def plan_run(
     check_dtype(recipe.spec, dtype)
     known = Layout.read(output) if output and is_store(output) else None
     if recipe.clip.clip_s is None:
-        recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
+        length_s = known.recipe.clip.clip_s if known else choose_clip_length(manifest, recordings=recordings, workers=workers)
+        recipe = recipe.replace(clip_s=length_s)
     layout = Layout(
         recipe=recipe,
         manifest_digest=manifest.digest(),
@@ -224,7 +249,7 @@ def plan_run(
         changed = layout.manifest_digest != known.manifest_digest
         known.check_same(layout, output, rows=describe_changes(there, manifest.table) if changed else "")
         return Plan(known, manifest.with_table(there))
-    clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
+    clips = cut_clips(manifest, recipe, recordings=recordings, workers=workers, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
     return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
 
@@ -269,20 +294,23 @@ def _write_partition(
     *,
     writer: StoreWriter,
     clips: Manifest,
+    isolation: Isolation,
     front: FrontEnd,
     tally: Tally,
     stopwatch: Stopwatch,
     on_error: OnError = "skip",
 ) -> None:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
-    with stopwatch.worker():
-        _compute_partition(partition, writer, clips, front, tally, on_error)
+    with stopwatch.worker(), writer.underway(partition) as died:
+        _compute_partition(partition, writer, clips, isolation.recordings(died=died), front, tally, on_error)
 
 
-def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError) -> None:
+def _compute_partition(
+    partition: int, writer: StoreWriter, clips: Manifest, recordings: Recordings, front: FrontEnd, tally: Tally, on_error: OnError
+) -> None:
     recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
     rows = clips.rows(chunks[0][0], chunks[-1][1])
-    loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
+    loaded = load_rows(rows, recordings=recordings, recipe=recipe, on_block=tally.check)
     hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
     for start, stop in chunks:
         begun = perf_counter()
