@@ -13,7 +13,7 @@ from fastspec.audio.errors import AudioError
 from fastspec.errors import FastspecError
 
 # Kinds of messages to the parent.
-READY, ALIVE, ITEM, ERROR, DONE = range(5)
+READY, BEGUN, ALIVE, ITEM, ERROR, DONE = range(6)
 _ALIVE_EVERY_S = 0.05
 
 
@@ -52,6 +52,7 @@ def _work(job: bytes, parent: Connection) -> None:
     """Send what a function gives for a recording, item by item where it is an iterator."""
     try:
         function, source, options = pickle.loads(job)  # noqa: S301 - from the parent, over a socket that nobody else has
+        _send(parent, BEGUN)
         found = function(source() if callable(source) else source, **options, on_block=_make_pulse(parent))
         for item in found if isinstance(found, Iterator) else [found]:
             _send(parent, ITEM, item)

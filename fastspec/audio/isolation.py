@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import cloudpickle
 
 from fastspec.audio.errors import AudioError
-from fastspec.audio.isolated import ALIVE, DONE, ERROR, ITEM
+from fastspec.audio.isolated import DONE, ERROR, ITEM, READY
 from fastspec.errors import FastspecError
 
 TIMEOUT_S = 60.0
@@ -189,12 +189,13 @@ class _Decoder:
             self._connection.send_bytes(job)
         except OSError:
             raise _DecoderDied(self._how_it_ended()) from None
-        kind = ALIVE
+        kind, limit_s = READY, _START_S  # until it is begun: what a function needs may have to be imported first
         while kind != DONE:
             try:
-                kind, value = self._receive(self._timeout_s, on_block)
+                kind, value = self._receive(limit_s, on_block)
             except TimeoutError:
-                raise AudioError("timeout", f"the decoder gave nothing for {self._timeout_s:g} s and was ended") from None
+                raise AudioError("timeout", f"the decoder gave nothing for {limit_s:g} s and was ended") from None
+            limit_s = self._timeout_s
             self.is_at_rest = kind in (DONE, ERROR)
             if kind == ERROR:
                 raise value
