@@ -176,7 +176,7 @@ def folder(tmp_path_factory):
         soundfile.write(root / "ab"[i % 2] / f"{i:03}.{ending}", tones, rate)
     (root / "a" / "text.wav").write_bytes(b"RIFF and nothing that follows")
     (root / "a" / "empty.wav").touch()
-    cut = (root / "b" / "001.flac").read_bytes()
+    cut = (root / "b" / "019.flac").read_bytes()
     (root / "b" / "cut.flac").write_bytes(cut[: len(cut) // 2])
     return root
 
@@ -203,7 +203,7 @@ def test_isolated_run__has_the_bytes_of_any_other(corpora, kind, recipe, tmp_pat
         featurize(corpora[kind], tmp_path / f"{isolate}.zarr", recipe=recipe, isolate=isolate, timeout_s=60) for isolate in (False, True)
     )
     assert promised_bytes(here.path) == promised_bytes(there.path)
-    assert set(here.status_counts()) > {"ok", "unreadable"}
+    assert set(here.status_counts()) >= {"ok", "unreadable"}
 
 
 def test_rest_of_a_partition__has_the_bytes_of_a_run_in_which_nothing_crashed(tmp_path):
@@ -294,7 +294,7 @@ def test_run_that_a_recording_killed__goes_on_with_that_partition_isolated(tmp_p
     assert store.status_counts() == {"ok": 80, "crashed": 1}
     assert store.ledger.row(41, named=True)["reason"] == "the decoder was ended by SIGSEGV"
     apart = {int(made.name.split("-")[0]) for made in ids.iterdir() if made.name.split("-")[1] != str(os.getpid())}
-    (_, first, _), *_, (_, _, last) = Layout.read(output).chunks(1)
+    ((_, first, last),) = Layout.read(output).chunks(1)
     assert apart == set(range(first, last - 1))  # the rest of the second partition, in which one is no noise
     assert not (output / "commits").exists()
     fresh = featurize(crashing(ids), tmp_path / "fresh.zarr", recipe=RECIPE, isolate=True)
@@ -326,7 +326,8 @@ def test_run_whose_decoder_hangs__leaves_no_process_however_it_is_ended(tmp_path
     child.send_signal(sent)
     child.communicate()
     assert_gone(decoding)
-    assert marks(output) == ([] if sent == signal.SIGINT else ["000000.underway"])
+    left = [] if sent == signal.SIGINT else ["000000.underway"]
+    assert [file.name for file in (output / "commits").iterdir()] == left
     store = featurize(hanging(), output, recipe=RECIPE, resume=True, isolate=True, timeout_s=TIMEOUT_S)
     assert store.status_counts() == {"ok": 1, "timeout": 1}
 
@@ -374,4 +375,4 @@ def test_script_without_a_guard__isolates(tmp_path):
         "print(fastspec.featurize(corpus, 's.zarr', recipe=recipe, isolate=True).status_counts())\n"
     )
     done = subprocess.run([sys.executable, script.name], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout == "{'ok': 1, 'crashed': 1}\n"
+    assert done.stdout == "{'crashed': 1, 'ok': 1}\n"
