@@ -139,6 +139,9 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "--scheduler",
         "processes",
         "--resume",
+        "--isolate",
+        "--timeout",
+        "5",
     ]
     with mock.patch("fastspec.pipeline.featurize", side_effect=FastspecError("far enough")) as featurize:
         result = CliRunner().invoke(app, ["featurize", str(sounds), "-o", str(tmp_path / "s.zarr"), *flags])
@@ -158,6 +161,8 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
         "overwrite": False,
         "dtype": "float16",
         "on_error": "skip",
+        "isolate": True,
+        "timeout_s": 5.0,
         "compression": "none",
     }
 

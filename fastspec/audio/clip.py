@@ -1,6 +1,7 @@
 """Clips out of a recording: the stretch, one channel, the target rate, and what the ledger says about it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.audio.channels import find_channel_faults, mix
-from fastspec.audio.decode import AudioError, Recording, why_empty
+from fastspec.audio.decode import Recording, why_empty
+from fastspec.audio.errors import AudioError
 from fastspec.audio.hashing import AudioHash
+from fastspec.audio.isolation import Isolated
 from fastspec.audio.levels import Levels
 from fastspec.audio.resample import change_rate
 from fastspec.timing import stage
@@ -86,7 +89,7 @@ def failed_clip(status: str, reason: str) -> LoadedClip:
 
 
 def load_clips(
-    source: Path | bytes,
+    source: Path | bytes | Isolated,
     spans: Sequence[Span],
     *,
     sample_rate: int,
@@ -103,7 +106,7 @@ def load_clips(
     decoded; those in another order wait for their turn.
 
     Args:
-        source: a file, or a file's bytes.
+        source: a file, or a file's bytes; isolated, it may also be "crashed" or "timeout".
         spans: stretches of the recording.
         sample_rate: wanted, in Hz.
         channel: how `mix` gets one channel of those spans that do not say which.
@@ -113,6 +116,9 @@ def load_clips(
         on_block: called after each block that is decoded; what it raises ends the work.
     """
     policy = Policy(sample_rate, channel, resample, n_samples, shortest_s)
+    if isinstance(source, Isolated):
+        yield from _load_isolated(source, spans, policy, on_block)
+        return
     try:
         with stage("open"):
             recording = Recording(source, on_block=on_block)
@@ -147,6 +153,19 @@ class Origin(NamedTuple):
     decoded_frames: int
     sample_rate: int
     channels: int
+
+
+def _load_isolated(source: Isolated, spans: Sequence[Span], policy: Policy, on_block: Callable[[], None] | None) -> Iterator[LoadedClip]:
+    """The clips of a recording in another process; those that were not there when it crashed or hung say so."""
+    with closing(source.stream(load_clips, on_block=on_block, spans=spans, **policy._asdict())) as clips:
+        for given in range(len(spans)):
+            try:
+                with stage("decode"):
+                    clip = next(clips)
+            except AudioError as error:
+                yield from [failed_clip(error.status, error.reason)] * (len(spans) - given)
+                return
+            yield clip
 
 
 def _load_clip(recording: Recording, span: Span, policy: Policy) -> LoadedClip:

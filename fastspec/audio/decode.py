@@ -13,7 +13,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from fastspec.errors import FastspecError
+from fastspec.audio.errors import AudioError
+from fastspec.audio.isolation import Isolated
 
 BLOCK_FRAMES = 65_536
 MAX_SAMPLE_RATE = 16_000_000
@@ -24,18 +25,6 @@ _SEEKABLE_SUBTYPES = frozenset({"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32"
 _DECODER_ERRORS = (soundfile.SoundFileError, OSError, MemoryError, RuntimeError, TypeError, ValueError)
 # libsndfile's "File does not exist or is not a regular file", which it also says of MP3s too short to hold a frame.
 _BAD_FILE = 7
-
-
-class AudioError(FastspecError):
-    """A recording that cannot be decoded: `status` as in the ledger, `reason` in one line."""
-
-    def __init__(self, status: str, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status = status
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"the recording is {self.status}: {self.reason}"
 
 
 class Extent(NamedTuple):
@@ -181,12 +170,15 @@ def read(source: Path | bytes) -> tuple[NDArray[np.float32], int]:
         return samples, recording.sample_rate
 
 
-def measure_extent(source: Path | bytes, *, on_block: Callable[[], None] | None = None) -> Extent:
+def measure_extent(source: Path | bytes | Isolated, *, on_block: Callable[[], None] | None = None) -> Extent:
     """What a recording decodes to, whatever its header says: it is decoded, unless it is uncompressed, in memory that does not grow.
 
     Raises:
-        AudioError: "unreadable": it cannot be opened.
+        AudioError: "unreadable": it cannot be opened; "crashed" or "timeout", of an isolated one.
     """
+    if isinstance(source, Isolated):
+        extent: Extent = source.call(measure_extent, on_block=on_block)
+        return extent
     with Recording(source, on_block=on_block) as recording:
         try:
             frames, failed = recording.count_frames(), False
@@ -195,13 +187,18 @@ def measure_extent(source: Path | bytes, *, on_block: Callable[[], None] | None 
         return Extent(frames, recording.sample_rate, recording.channels, failed)
 
 
-def measure_frames(source: Path | bytes, *, limit_s: float = math.inf) -> tuple[int, int]:
+def measure_frames(
+    source: Path | bytes | Isolated, *, limit_s: float = math.inf, on_block: Callable[[], None] | None = None
+) -> tuple[int, int]:
     """Frames that a recording decodes to, whatever its header says, and its sample rate in Hz. Decoding stops after `limit_s` seconds.
 
     Raises:
-        AudioError: as `read` does.
+        AudioError: as `read` does; "crashed" or "timeout", of an isolated one.
     """
-    with Recording(source) as recording:
+    if isinstance(source, Isolated):
+        measured: tuple[int, int] = source.call(measure_frames, limit_s=limit_s, on_block=on_block)
+        return measured
+    with Recording(source, on_block=on_block) as recording:
         n_frames = recording.count_frames(at_least=limit_s * recording.sample_rate)
         if not n_frames:
             raise AudioError("empty", NO_SAMPLES_REASON)

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.audio.clip import LoadedClip, Origin, Policy, Span, failed_clip, load_clips, make_clip
-from fastspec.audio.decode import BLOCK_FRAMES, MAX_SAMPLE_RATE, AudioError
+from fastspec.audio.decode import BLOCK_FRAMES, MAX_SAMPLE_RATE
+from fastspec.audio.errors import AudioError
+from fastspec.audio.isolation import Isolated
 from fastspec.audio.levels import CLIPPED_FROM, Levels
 from fastspec.kernels import decode
 from fastspec.timing import stage
@@ -27,9 +29,9 @@ _LIMITS = decode.Limits(BLOCK_FRAMES, MAX_SAMPLE_RATE, int(_CLIPPED.view(np.int3
 
 
 class Request(NamedTuple):
-    """The clips that are wanted of a recording: a file or a file's bytes, or why it cannot be had."""
+    """The clips that are wanted of a recording: a file or a file's bytes, maybe isolated, or why it cannot be had."""
 
-    source: Path | bytes | AudioError
+    source: Path | bytes | Isolated | AudioError
     spans: Sequence[Span]
 
 
@@ -73,7 +75,7 @@ class _Group:
     def take(self, request: Request) -> bool:
         """Read a recording into memory; not one that is long, or of which anything but one clip from its start is wanted."""
         source, spans = request
-        if not self._possible or len(spans) != 1 or spans[0].start_s != 0 or isinstance(source, AudioError):
+        if not self._possible or len(spans) != 1 or spans[0].start_s != 0 or not isinstance(source, Path | bytes):
             return False
         room = self._data[self._starts[-1] :]
         with stage("open"):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.audio.channels import ChannelSums
-from fastspec.audio.decode import BLOCK_FRAMES, AudioError, Recording, why_empty
+from fastspec.audio.decode import BLOCK_FRAMES, Recording, why_empty
+from fastspec.audio.errors import AudioError
 from fastspec.audio.hashing import AudioHash
 from fastspec.audio.levels import Levels
 

@@ -70,6 +70,10 @@ def featurize(
     on_error: Annotated[
         Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
     ] = "skip",
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="Decode in processes that are replaced: what crashes or hangs one costs its rows.")
+    ] = False,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="How long an isolated decoder may give no sound.")] = 60.0,
     max_failed: Annotated[
         str | None, typer.Option("--max-failed", metavar="N%", help="Exit code 1 when more clips fail.", show_default=False)
     ] = None,
@@ -88,7 +92,8 @@ def featurize(
     --set crop=center cuts otherwise (start, end), --set min_s=0.5 refuses
     shorter clips.
 
-    A recording that cannot be read costs its rows, not the run: the ledger says why. Killed at any instant, the run goes on with --resume.
+    A recording that cannot be read costs its rows, not the run: the ledger says why. Killed at any instant, the run goes on with --resume,
+    and decodes what it was at as --isolate does, so that a recording that brought it down costs its rows too.
     """
     recipe = parse_recipe(preset, spec, settings or [], **clip_settings(clip, window, hop, channel))
     memory_bytes = parse_bytes(memory)
@@ -107,7 +112,10 @@ def featurize(
             manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
             if manifest.problems:
                 show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
-            with progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report:
+            with (
+                progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report,
+                pipeline.Isolation(manifest.recordings, always=isolate, timeout_s=timeout) as isolation,
+            ):
                 plan = pipeline.plan_run(
                     manifest,
                     recipe,
@@ -116,6 +124,7 @@ def featurize(
                     scheduler=pool,
                     dtype=dtype,
                     compression=compression,
+                    recordings=isolation.recordings(),
                     on_progress=report,
                 )
             if only_plan:
@@ -139,6 +148,8 @@ def featurize(
                     dtype=dtype,
                     compression=compression,
                     on_error=on_error,
+                    isolate=isolate,
+                    timeout_s=timeout,
                     plan=plan,
                     on_progress=report,
                     stopwatch=stopwatch,

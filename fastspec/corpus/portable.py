@@ -4,28 +4,28 @@ from collections import OrderedDict
 from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
-from fastspec.corpus.manifest import Recordings
 from fastspec.corpus.place import Place
 
 _KEPT_OPEN = 8
 _kept: "OrderedDict[tuple[Any, ...], Any]" = OrderedDict()
 Opened = TypeVar("Opened")
+Opener = TypeVar("Opener")
 
 
 @runtime_checkable
 class Portable(Protocol):
     """Recordings that can be cut down."""
 
-    def take(self, paths: Set[str]) -> Recordings:
+    def take(self, paths: Set[str]) -> Any:
         """Those of some paths alone, found from whatever folder the worker is in."""
         ...
 
 
-def take_recordings(recordings: Recordings, paths: Set[str]) -> Recordings:
+def take_recordings(recordings: Opener, paths: Set[str]) -> Opener:
     """The recordings of some paths, by themselves where they know how to be."""
-    return recordings.take(paths) if isinstance(recordings, Portable) else recordings
+    return cast(Opener, recordings.take(paths)) if isinstance(recordings, Portable) else recordings
 
 
 def fixed(place: Place) -> Place:

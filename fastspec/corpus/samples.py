@@ -25,6 +25,10 @@ class Samples:
 
     sources: dict[str, tuple[SampleSource, int]]
 
+    def is_function(self, path: str) -> bool:
+        """Whether a recording is made when it is asked for."""
+        return path in self.sources and callable(self.sources[path][0])
+
     def open(self, path: str) -> bytes:
         """The samples as the bytes of a WAV file, lossless, made when they are asked for."""
         if path not in self.sources:

@@ -3,6 +3,7 @@
 from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, load_rows
 from fastspec.pipeline.cutting import cut_clips
+from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.lazy import feature_array
 from fastspec.pipeline.partition import OnError
 from fastspec.pipeline.planning import Forecast, forecast
@@ -13,6 +14,6 @@ from fastspec.pipeline.surveying import survey_clips
 from fastspec.pipeline.update import update
 from fastspec.pipeline.work import Progress
 
-__all__ = ["FeatureBatch", "Forecast", "OnError", "Plan", "Progress", "check_failed", "check_output", "choose_clip_length", "cut_clips"]
-__all__ += ["feature_array", "featurize", "forecast", "load_rows", "map_clips", "map_features", "open_scheduler", "plan_run", "repair"]
-__all__ += ["stream_features", "survey_clips", "update"]
+__all__ = ["FeatureBatch", "Forecast", "Isolation", "OnError", "Plan", "Progress", "check_failed", "check_output", "choose_clip_length"]
+__all__ += ["cut_clips", "feature_array", "featurize", "forecast", "load_rows", "map_clips", "map_features", "open_scheduler", "plan_run"]
+__all__ += ["repair", "stream_features", "survey_clips", "update"]

@@ -17,10 +17,10 @@ PERCENTILE = 95
 LONGEST_S = 10.0
 
 
-def choose_clip_length(manifest: Manifest, *, workers: int = 2) -> float:
+def choose_clip_length(manifest: Manifest, *, recordings: Recordings | None = None, workers: int = 2) -> float:
     """The 95th percentile of the decoded length of up to 1,000 evenly spaced clips, in seconds: rounded up to 0.1 s, at most 10 s.
 
-    Longer ones count as 10 s, where decoding stops; header lengths are not trusted.
+    Longer ones count as 10 s, where decoding stops; header lengths are not trusted. `recordings` opens them, else the manifest.
 
     Raises:
         CorpusError: none of them could be decoded.
@@ -29,7 +29,8 @@ def choose_clip_length(manifest: Manifest, *, workers: int = 2) -> float:
     rows = [row for position in positions for row in manifest.rows(int(position), int(position) + 1)]
     # Neighbours stay together and in order, since a compressed tar is read forwards.
     step = max(1, -(-len(rows) // 32))
-    tasks = delay_each(partial(_measure_some, manifest.recordings), [rows[start : start + step] for start in range(0, len(rows), step)])
+    measure = partial(_measure_some, recordings or manifest.recordings)
+    tasks = delay_each(measure, [rows[start : start + step] for start in range(0, len(rows), step)])
     scheduler = {"scheduler": "threads", "num_workers": workers} if workers else {"scheduler": "synchronous"}
     results = [result for part in dask.compute(*tasks, **scheduler) for result in part]
     lengths = [length for length in results if isinstance(length, float)]

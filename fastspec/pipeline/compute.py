@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, LoadedClip, Policy, Request, Span, load_recordings
+from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, Isolated, LoadedClip, Policy, Request, Span, load_recordings
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.errors import FastspecError
 from fastspec.frontend import FrontEnd
@@ -41,8 +41,8 @@ class FeatureBatch(NamedTuple):
 class Recordings(Protocol):
     """Opens the recordings of a manifest."""
 
-    def open(self, path: str) -> Path | bytes:
-        """A regular file, or bytes; RecordingError when it cannot be had."""
+    def open(self, path: str) -> Path | bytes | Isolated:
+        """A regular file, or bytes, or either in another process; RecordingError when it cannot be had."""
         ...
 
 
@@ -124,7 +124,7 @@ def load_rows(
 def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: float) -> Iterator[Request]:
     for path, group in groupby(rows, key=lambda row: row.path):
         spans = [Span(row.start_s, min(longest_s, row.duration_s or longest_s), row.channel) for row in group]
-        source: Path | bytes | AudioError
+        source: Path | bytes | Isolated | AudioError
         try:
             with stage("open"):
                 source = recordings.open(path)

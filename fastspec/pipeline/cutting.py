@@ -27,6 +27,7 @@ def cut_clips(
     manifest: Manifest,
     recipe: Recipe,
     *,
+    recordings: Recordings | None = None,
     workers: int = 2,
     scheduler: Choice = "threads",
     on_progress: Callable[[Progress], None] | None = None,
@@ -36,6 +37,13 @@ def cut_clips(
     Where that needs lengths, each recording is decoded once to its end, in memory that does not grow with it: headers are not trusted.
     Each row gives at least one clip, so that the ledger accounts for all; a recording that cannot be opened keeps its row.
 
+    Args:
+        manifest: what to cut.
+        recipe: how.
+        recordings: what opens the manifest's, where it is not the manifest itself.
+        workers: threads; 0 works in the calling one.
+        on_progress: called after each recording that is measured, from the worker's thread.
+
     Returns:
         a manifest with the same recordings and, where the policy is "each", a column `channel` (Int64, from 0).
     """
@@ -43,7 +51,8 @@ def cut_clips(
     if not policy.needs_lengths:
         return manifest
     paths = manifest.table["path"].unique(maintain_order=True).to_list()
-    measured = _measure_all(paths, manifest.recordings, workers=workers, scheduler=scheduler, on_progress=on_progress)
+    opened = recordings or manifest.recordings
+    measured = _measure_all(paths, opened, workers=workers, scheduler=scheduler, on_progress=on_progress)
     extents = dict(zip(paths, measured, strict=True))
     cuts: list[Cuts] = []
     channels: list[int] = []
@@ -110,7 +119,7 @@ class _Measuring:
 
 
 def _measure(recordings: Recordings, path: str, reporter: Reporter) -> Extent | None:
-    """What a recording decodes to; None where it cannot be opened."""
+    """What a recording decodes to; None where it cannot be opened, crashes its decoder or lets it hang."""
     try:
         extent = measure_extent(recordings.open(path), on_block=reporter.check)
     except (RecordingError, AudioError):

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastspec.corpus import ClipRow, Manifest, take_recordings
+from fastspec.corpus import ClipRow, Manifest
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.compute import Recordings, compute_rows, load_rows
+from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.tasks import Reporter
 from fastspec.store import StoreWriter
 from fastspec.store.ledger import USABLE
@@ -28,36 +29,40 @@ class PartitionTask:
 
     partition: int
     rows: list[ClipRow]
-    recordings: Recordings
+    isolation: Isolation
     writer: StoreWriter
     front: FrontEnd
     on_error: OnError = "skip"
 
     @classmethod
     def prepare(
-        cls, partition: int, *, clips: Manifest, writer: StoreWriter, front: FrontEnd, on_error: OnError = "skip"
+        cls, partition: int, *, clips: Manifest, isolation: Isolation, writer: StoreWriter, front: FrontEnd, on_error: OnError = "skip"
     ) -> "PartitionTask":
         """The task of a partition of a manifest's clips."""
         chunks = list(writer.layout.chunks(partition))
-        return cls(partition, clips.rows(chunks[0][1], chunks[-1][2]), clips.recordings, writer, front, on_error)
+        return cls(partition, clips.rows(chunks[0][1], chunks[-1][2]), isolation, writer, front, on_error)
 
     def __str__(self) -> str:
         return f"partition {self.partition} of {self.writer.path} ({self.rows[0].path} to {self.rows[-1].path})"
 
     def __reduce__(self) -> tuple[Callable[..., "PartitionTask"], tuple[Any, ...]]:
-        recordings = take_recordings(self.recordings, {row.path for row in self.rows})
-        return PartitionTask, (self.partition, self.rows, recordings, self.writer, self.front, self.on_error)
+        isolation = self.isolation.take({row.path for row in self.rows})
+        return PartitionTask, (self.partition, self.rows, isolation, self.writer, self.front, self.on_error)
 
     def __call__(self, reporter: Reporter) -> None:
-        """Do it.
+        """Do it; where a process died at it before, with each recording isolated.
 
         Raises:
             RunFailed: a clip gave no features, and that ends the run.
             StoreError: the store cannot be written.
         """
+        with self.writer.underway(self.partition) as died:
+            self._compute(self.isolation.recordings(died=died), reporter)
+
+    def _compute(self, recordings: Recordings, reporter: Reporter) -> None:
         writer, chunks = self.writer, list(self.writer.layout.chunks(self.partition))
         recipe, dtype, first = writer.layout.recipe, writer.layout.dtype, chunks[0][1]
-        loaded = load_rows(self.rows, recordings=self.recordings, recipe=recipe, on_block=reporter.check)
+        loaded = load_rows(self.rows, recordings=recordings, recipe=recipe, on_block=reporter.check)
         hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
         for _, start, stop in chunks:
             begun, rows = perf_counter(), self.rows[start - first : stop - first]

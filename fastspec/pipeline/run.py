@@ -10,13 +10,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from fastspec.audio import failed_clip
+from fastspec.audio import TIMEOUT_S, failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
 from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, compute_rows, fitting_workers, group_clips, load_rows
+from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, fitting_workers, group_clips, load_rows
 from fastspec.pipeline.cutting import cut_clips
+from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.partition import OnError, PartitionTask
 from fastspec.pipeline.scheduling import Choice, Scheduler, open_scheduler
 from fastspec.pipeline.tasks import current_versions
@@ -62,6 +63,8 @@ def featurize(
     compression: Compression = "none",
     on_error: OnError = "skip",
     max_failed: float = 1.0,
+    isolate: bool = False,
+    timeout_s: float = TIMEOUT_S,
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     stopwatch: Stopwatch | None = None,
@@ -69,7 +72,8 @@ def featurize(
     """Compute the features of every clip of a manifest into a store.
 
     A clip's features depend on the clip and the recipe alone. A bad recording costs its rows: NaN and a reason in the ledger. The run
-    may be killed at any instant; with `resume` it goes on, and the store's bytes are those of a run that was never stopped.
+    may be killed at any instant; with `resume` it goes on, and the store's bytes are those of a run that was never stopped. Partitions
+    that a process died in are then computed with their recordings isolated, so that one that crashes the decoder costs its rows too.
 
     Args:
         manifest: what to read, or anything that `read_corpus` takes.
@@ -86,6 +90,9 @@ def featurize(
         compression: of the store's chunks; "zstd" takes less of the disk and more time.
         on_error: "fail" ends the run at the first clip that gives no features; "skip" keeps a row that says why.
         max_failed: the share of clips that may give no features; more is an error, after the store is written.
+        isolate: decode in spawned processes, which are replaced: a recording that crashes its decoder is "crashed", one on which it hangs
+            "timeout". Samples that functions make are made there.
+        timeout_s: how long an isolated decoder may take to begin, or for a block of 65,536 frames.
         plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread; after each
             partition where processes or a cluster compute.
@@ -97,11 +104,15 @@ def featurize(
         CorpusError: the corpus cannot be read, or no recording can be decoded, so there is no clip length.
         RunFailed: a clip failed that may not, or too many did.
         WorkerError: the scheduler is unknown, cannot be reached or is lost; a worker has other versions, or dies twice at one place.
-        FastspecError: the memory is too little for one worker.
+        FastspecError: the memory is too little for one worker, the time-out is not positive, or no process can be spawned.
     """
     place = locate_store(output)
     manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
-    with locked(place), _scheduler_for(place, scheduler, workers=workers, resume=resume, overwrite=overwrite) as pool:
+    with (
+        Isolation(manifest.recordings, always=isolate, timeout_s=timeout_s) as isolation,
+        locked(place),
+        _scheduler_for(place, scheduler, workers=workers, resume=resume, overwrite=overwrite) as pool,
+    ):
         pool.check(manifest)
         front = FrontEnd(recipe)
         known = place if resume else None
@@ -113,6 +124,7 @@ def featurize(
             scheduler=pool,
             dtype=dtype,
             compression=compression,
+            recordings=isolation.recordings(),
             on_progress=on_progress,
         )
         layout, clips = plan.layout, plan.clips
@@ -120,7 +132,7 @@ def featurize(
         writer = _open_writer(place, plan, resume=resume)
         if not is_finished(place):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-            prepare = partial(PartitionTask.prepare, clips=clips, writer=writer, front=front, on_error=on_error)
+            prepare = partial(PartitionTask.prepare, clips=clips, isolation=isolation, writer=writer, front=front, on_error=on_error)
             stopwatch = stopwatch or Stopwatch()
             for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
                 pass
@@ -236,12 +248,13 @@ def plan_run(
     scheduler: Choice = "threads",
     dtype: Dtype = "float32",
     compression: Compression = "none",
+    recordings: Recordings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """The clips of a manifest and the store that a run would write.
 
     A recipe without a clip length is given one for this corpus, and recordings are measured where the recipe's clips depend on how long
-    they are. A store at `output` knows both already: it is asked instead.
+    they are: `recordings` opens them, else the manifest. A store at `output` knows both already: it is asked instead.
 
     Raises:
         SpecError: the recipe cannot be computed.
@@ -251,7 +264,8 @@ def plan_run(
     check_dtype(recipe.spec, dtype)
     known = Layout.read(output) if output and is_store(output) else None
     if recipe.clip.clip_s is None:
-        recipe = recipe.replace(clip_s=known.recipe.clip.clip_s if known else choose_clip_length(manifest, workers=workers))
+        length_s = known.recipe.clip.clip_s if known else choose_clip_length(manifest, recordings=recordings, workers=workers)
+        recipe = recipe.replace(clip_s=length_s)
     layout = Layout(
         recipe=recipe,
         manifest_digest=manifest.digest(),
@@ -265,7 +279,7 @@ def plan_run(
         changed = layout.manifest_digest != known.manifest_digest
         known.check_same(layout, output, rows=describe_changes(there, manifest.table) if changed else "")
         return Plan(known, manifest.with_table(there))
-    clips = cut_clips(manifest, recipe, workers=workers, scheduler=scheduler, on_progress=on_progress)
+    clips = cut_clips(manifest, recipe, recordings=recordings, workers=workers, scheduler=scheduler, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
     return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
 

@@ -1,5 +1,7 @@
 """Work on many items through Dask: a window of tasks at a time, progress shared, an end that every worker hears of."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +113,9 @@ def _scheduler(workers: int, tally: Tally) -> Iterator[dict[str, Any]]:
     if not workers:
         yield {"scheduler": "synchronous"}
         return
+    if os.name == "posix":
+        # polars has the system go on with what a Ctrl-C interrupts, and this thread would wait for a whole partition before it heard of it.
+        signal.siginterrupt(signal.SIGINT, True)
     with ThreadPoolExecutor(workers, thread_name_prefix="fastspec") as pool:
         try:
             yield {"scheduler": "threads", "pool": pool}

@@ -122,6 +122,21 @@ class StoreWriter:
         """Clips in committed partitions."""
         return self.layout.n_clips - sum(stop - start for p in self.pending() for _, start, stop in self.layout.chunks(p))
 
+    @contextmanager
+    def underway(self, partition: int) -> Iterator[bool]:
+        """Mark a partition while it is computed, whatever that raises. True where the mark is there already: a process died within it.
+
+        It is not flushed to the disk, since no recording takes the whole machine down, and goes with the commit records.
+        """
+        mark = self._home / "commits" / f"{partition:06}.underway"
+        died = mark.exists()
+        with _explained(self.path):
+            mark.touch() if isinstance(mark, Path) else mark.write(b"")
+        try:
+            yield died
+        finally:
+            mark.unlink(missing_ok=True)
+
     def rows_done(self) -> Iterator[dict[str, Any]]:
         """Ledger rows of committed partitions, in order."""
         for partition in range(self.layout.n_partitions):

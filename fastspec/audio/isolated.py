@@ -1,0 +1,77 @@
+"""The other side of `isolation`: what a process for decoding does until its parent ends it, or ends."""
+
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from fastspec.audio.errors import AudioError
+from fastspec.errors import FastspecError
+
+# Kinds of messages to the parent.
+READY, BEGUN, ALIVE, ITEM, ERROR, DONE = range(6)
+_ALIVE_EVERY_S = 0.05
+
+
+def main() -> None:
+    """Do what the parent sends over the socket that is standard input, one job after another."""
+    import resource  # which is not everywhere, and this process is only where it is
+
+    parent = Connection(os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # or each bad file would leave a dump of this process
+    jobs: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_listen, args=(parent, jobs), daemon=True).start()
+    _send(parent, READY)
+    while True:
+        _work(jobs.get(), parent)
+
+
+def _listen(parent: Connection, jobs: "SimpleQueue[bytes]") -> None:
+    """Take jobs until the parent is gone, however it ended; then this process ends too, whatever it is at."""
+    try:
+        while True:
+            jobs.put(parent.recv_bytes())
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _send(parent: Connection, kind: int, value: Any = None) -> None:
+    try:
+        parent.send((kind, value))
+    except OSError:
+        os._exit(0)
+
+
+def _work(job: bytes, parent: Connection) -> None:
+    """Send what a function gives for a recording, item by item where it is an iterator."""
+    try:
+        function, source, options = pickle.loads(job)  # noqa: S301 - from the parent, over a socket that nobody else has
+        _send(parent, BEGUN)
+        found = function(source() if callable(source) else source, **options, on_block=_make_pulse(parent))
+        for item in found if isinstance(found, Iterator) else [found]:
+            _send(parent, ITEM, item)
+    except FastspecError as error:  # of one recording: a status and a reason
+        _send(parent, ERROR, AudioError(*error.args))
+    except Exception as error:
+        _send(parent, ERROR, AudioError("crashed", f"decoding raised {type(error).__name__}: {' '.join(str(error).split())}"))
+    else:
+        _send(parent, DONE)
+
+
+def _make_pulse(parent: Connection) -> Callable[[], None]:
+    """What is called after each block tells the parent now and then that decoding goes on."""
+    told = monotonic()
+
+    def pulse() -> None:
+        nonlocal told
+        if monotonic() - told > _ALIVE_EVERY_S:
+            told = monotonic()
+            _send(parent, ALIVE)
+
+    return pulse
