@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from fastspec.corpus import RecordingError, read_corpus, read_inputs, take_recordings
 from fastspec.errors import CorpusError, FastspecError, RunFailed, StoreError, WorkerError
 from fastspec.frontend import FrontEnd
-from fastspec.pipeline import cluster, featurize, plan_run, tasks
+from fastspec.pipeline import Isolation, cluster, featurize, plan_run, tasks
 from fastspec.pipeline.partition import PartitionTask
 from fastspec.pipeline.scheduling import open_scheduler
 from fastspec.pipeline.tasks import pack, single_threaded_pools
@@ -176,7 +176,7 @@ def test_script_without_a_guarded_main_part__may_use_processes(folder, store, tm
 def task_of(manifest, path):
     plan = plan_run(manifest, RECIPE)
     writer = StoreWriter.create(path, plan.layout, manifest=plan.clips.table)
-    return PartitionTask.prepare(0, clips=plan.clips, writer=writer, front=FrontEnd(RECIPE))
+    return PartitionTask.prepare(0, clips=plan.clips, isolation=Isolation(plan.clips.recordings), writer=writer, front=FrontEnd(RECIPE))
 
 
 def test_task__takes_along_its_own_rows_and_samples_alone(tmp_path):
