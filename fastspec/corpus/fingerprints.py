@@ -19,9 +19,11 @@ class Fingerprinted(Protocol):
 
 def fingerprints(manifest: Manifest) -> pl.Series:
     """A fingerprint for each row: size and time of a file, checksum of a member of a zip; null for anything else."""
-    paths = manifest.table["path"].to_list()
+    runs = manifest.table["path"].rle_id()
+    starts = (runs != runs.shift()).fill_null(True)
+    paths = manifest.table["path"].filter(starts).to_list()
     known = {path: _fingerprint(manifest, path) for path in dict.fromkeys(paths)}
-    return pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String)
+    return pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String).gather(runs)
 
 
 def _fingerprint(manifest: Manifest, path: str) -> str | None:

@@ -15,7 +15,7 @@ from fastspec.pipeline.run import compute_clips, current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import Damage, Layout, StoreWriter, find_damage, read_manifest
 from fastspec.store.hashes import hash_chunk
-from fastspec.store.ledger import write_ledger
+from fastspec.store.ledger import as_columns, write_ledger
 from fastspec.store.lock import locked
 from fastspec.store.reading import chunk_hashes, read_removed, read_source
 from fastspec.store.writing import write_valid_frames
@@ -90,4 +90,4 @@ def _mend(path: Path, damage: list[Damage], clips: Manifest, *, workers: int, on
     if "valid_frames" in files:
         write_valid_frames(path, np.concatenate([batch.valid_frames for batch in batches]))
     if "ledger.parquet" in files:
-        write_ledger(path / "ledger.parquet", lambda: (batch.rows for batch in batches))
+        write_ledger(path / "ledger.parquet", lambda: (as_columns(batch.rows) for batch in batches))

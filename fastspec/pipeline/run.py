@@ -226,7 +226,7 @@ def plan_run(
         return Plan(known, manifest.with_table(there))
     clips = cut_clips(manifest, recipe, workers=workers, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
-    return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
+    return Plan(replace(layout, joined=layout.find_joined(clips.table["path"])), clips)
 
 
 def current_versions() -> dict[str, str]:

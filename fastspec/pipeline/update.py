@@ -76,7 +76,7 @@ def _begin(path: Path, manifest: Manifest, *, workers: int, on_progress: Callabl
     if not is_changed and digest == layout.manifest_digest:
         return None
     layout = replace(layout, manifest_digest=digest, n_clips=len(table), joined=())
-    layout = replace(layout, joined=layout.find_joined(table["path"].to_list()))
+    layout = replace(layout, joined=layout.find_joined(table["path"]))
     return StoreWriter.begin_update(path, layout, manifest=table)
 
 
