@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.audio.clip import LoadedClip, Origin, Policy, Span, failed_clip, load_clips, make_clip
+from fastspec.audio.clip import LoadedClip, Origin, Policy, Reserve, Span, failed_clip, load_clips, make_clip
 from fastspec.audio.decode import BLOCK_FRAMES, MAX_SAMPLE_RATE, AudioError
 from fastspec.audio.levels import CLIPPED_FROM, Levels
 from fastspec.kernels import decode
@@ -33,12 +34,15 @@ class Request(NamedTuple):
     spans: Sequence[Span]
 
 
-def load_recordings(requests: Iterable[Request], policy: Policy, *, on_block: Callable[[], None] | None = None) -> Iterator[LoadedClip]:
+def load_recordings(
+    requests: Iterable[Request], policy: Policy, *, on_block: Callable[[], None] | None = None, reserve: Reserve | None = None
+) -> Iterator[LoadedClip]:
     """What `load_clips` gives for each request in turn, bit for bit. At most a group of them is taken ahead.
 
     `on_block` is called after each group that is decoded, and each block of what is decoded alone; what it raises ends the work.
+    `reserve` is entered with the bytes that a recording decoded alone takes above `WORKING_BYTES`, as `load_clips` has it.
     """
-    group = _Group(policy, on_block)
+    group = _Group(policy, on_block, reserve)
     for request in requests:
         if not group.take(request):
             yield from group.load()
@@ -58,8 +62,8 @@ def decode_ahead() -> None:
 class _Group:
     """Recordings in memory that wait to be decoded in one call."""
 
-    def __init__(self, policy: Policy, on_block: Callable[[], None] | None) -> None:
-        self._policy, self._on_block = policy, on_block
+    def __init__(self, policy: Policy, on_block: Callable[[], None] | None, reserve: Reserve | None = None) -> None:
+        self._policy, self._on_block, self._reserve = policy, on_block, reserve
         self._possible = decode.can_decode()
         self._data = np.empty(GROUP_BYTES, np.uint8)
         self._requests: list[Request] = []
@@ -110,7 +114,10 @@ class _Group:
         source, spans = request
         if isinstance(source, AudioError):
             return iter([failed_clip(source.status, source.reason)] * len(spans))
-        return load_clips(source, spans, **self._policy._asdict(), on_block=self._on_block)
+        return load_clips(source, spans, **self._policy._asdict(), on_block=self._on_block, reserve=self._reserve_above)
+
+    def _reserve_above(self, size: int) -> AbstractContextManager[None]:
+        return self._reserve(size - GROUP_BYTES) if self._reserve and size > GROUP_BYTES else nullcontext()
 
 
 def _copy(source: bytes, room: NDArray[np.uint8]) -> int | None:

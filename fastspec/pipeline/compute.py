@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, LoadedClip, Policy, Request, Span, load_recordings
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.frontend import FrontEnd
+from fastspec.pipeline.budget import Budget
 from fastspec.spec import Dtype, FeatureSpec, Recipe
 from fastspec.timing import stage
 
@@ -88,18 +89,25 @@ def compute_rows(
 
 
 def load_rows(
-    rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe, on_block: Callable[[], None] | None = None
+    rows: Iterable[ClipRow],
+    *,
+    recordings: Recordings,
+    recipe: Recipe,
+    on_block: Callable[[], None] | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[LoadedClip]:
     """The waveforms of rows in their order, at the recipe's rate; a recording is decoded once for all its rows. None raises.
 
-    `on_block` is called after each block that is decoded; what it raises ends the work.
+    `on_block` is called after each block that is decoded; what it raises ends the work. Samples of long recordings, or of those with high
+    rates or many channels, are taken out of the `budget`.
 
     Raises:
         SpecError: the recipe has no clip length.
     """
     spec, clip = recipe.spec, recipe.clip
     policy = Policy(spec.sample_rate, clip.channel, clip.resample, recipe.n_samples, clip.shortest_s)
-    return load_recordings(_requests(rows, recordings, longest_s=clip.clip_s or 0.0), policy, on_block=on_block)
+    requests = _requests(rows, recordings, longest_s=clip.clip_s or 0.0)
+    return load_recordings(requests, policy, on_block=on_block, reserve=budget.reserve if budget else None)
 
 
 def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: float) -> Iterator[Request]:

@@ -16,6 +16,7 @@ from fastspec.audio import failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
 from fastspec.errors import FastspecError, RunFailed, StoreError
 from fastspec.frontend import FrontEnd, kernel_target
+from fastspec.pipeline.budget import Budget
 from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows, working_bytes
 from fastspec.pipeline.cutting import cut_clips
@@ -102,12 +103,13 @@ def featurize(
             manifest, recipe, output=known, workers=workers, dtype=dtype, compression=compression, on_progress=on_progress
         )
         layout, clips = plan.layout, plan.clips
-        workers = _workers_within(memory_bytes, layout, workers)
+        workers, budget = _share_memory(memory_bytes, layout, workers)
         writer = _open_writer(output, plan, resume=resume)
         if not is_finished(output):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
             stopwatch = stopwatch or Stopwatch()
-            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally, stopwatch=stopwatch, on_error=on_error)
+            work = partial(_write_partition, writer=writer, clips=clips, front=front, tally=tally)
+            work = partial(work, budget=budget, stopwatch=stopwatch, on_error=on_error)
             with stopwatch.run(workers=max(1, workers)):
                 for _ in compute_each(work, writer.pending(), workers=workers, tally=tally):
                     pass
@@ -271,18 +273,21 @@ def _write_partition(
     clips: Manifest,
     front: FrontEnd,
     tally: Tally,
+    budget: Budget,
     stopwatch: Stopwatch,
     on_error: OnError = "skip",
 ) -> None:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it."""
     with stopwatch.worker():
-        _compute_partition(partition, writer, clips, front, tally, on_error)
+        _compute_partition(partition, writer, clips, front, tally, budget, on_error)
 
 
-def _compute_partition(partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, on_error: OnError) -> None:
+def _compute_partition(
+    partition: int, writer: StoreWriter, clips: Manifest, front: FrontEnd, tally: Tally, budget: Budget, on_error: OnError
+) -> None:
     recipe, chunks = writer.layout.recipe, [(start, stop) for _, start, stop in writer.layout.chunks(partition)]
     rows = clips.rows(chunks[0][0], chunks[-1][1])
-    loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
+    loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check, budget=budget)
     hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
     for start, stop in chunks:
         begun = perf_counter()
@@ -328,11 +333,13 @@ def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
             )
 
 
-def _workers_within(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it."""
+def _share_memory(memory_bytes: int, layout: Layout, workers: int) -> tuple[int, Budget]:
+    """As many of the workers as the memory allows: each holds a chunk, and a group of clips with room for computing it. What is left is
+    for recordings that take more, whose size is not known before they are opened."""
     each = layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
     if memory_bytes < each:
         raise FastspecError(
             f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"
         )
-    return min(workers, memory_bytes // each)
+    workers = min(workers, memory_bytes // each)
+    return workers, Budget(max(1, memory_bytes - max(1, workers) * each))
