@@ -82,13 +82,16 @@ _LOADERS = {"librosa": _load_by_librosa, "torchaudio": _load_by_soundfile}
 
 
 def _write_batch(name: str, job: Job, output: Path) -> None:
-    transform, rows = _transform(name, job.spec), []
-    for file in job.files:
-        clip = np.zeros(job.n_samples, np.float32)
-        samples = _LOADERS[name](file, job)[: job.n_samples]
-        clip[: len(samples)] = samples
-        rows.append(transform(clip))
-    np.save(output, np.stack(rows))
+    transform = _transform(name, job.spec)
+    np.save(output, np.stack([transform(load_clip(name, job, file)) for file in job.files]))
+
+
+def load_clip(name: str, job: Job, file: Path) -> Float32:
+    """A recording's samples, `(samples,)`, as "librosa" or "torchaudio" users load them."""
+    clip = np.zeros(job.n_samples, np.float32)
+    samples = _LOADERS[name](file, job)[: job.n_samples]
+    clip[: len(samples)] = samples
+    return clip
 
 
 def _batches(job: Job) -> list[Job]:

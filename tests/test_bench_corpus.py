@@ -7,8 +7,9 @@ import pytest
 
 from bench import corpus
 from bench.__main__ import main
-from bench.peers import Job, Peer, _batches, _read_arrays, _write_batch
+from bench.peers import Job, Peer, _batches, _read_arrays, _write_batch, load_clip
 from fastspec.errors import RunFailed
+from fastspec.frontend import FrontEnd
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")  # what librosa.load imports
 
@@ -51,6 +52,32 @@ def test_peer_that_computes_something_else__is_not_timed():
     wrong = LIBROSA._replace(name="wrong", write=write_what_is_wrong)
     with pytest.raises(RunFailed, match="wrong is 1 away from fastspec"):
         corpus.run_corpus([corpus.CASES[0]], share=0.001, repeat=1, peers=[wrong])
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A job of eight recordings and its features."""
+    case = corpus.CASES[0]._replace(clip_s=2.0)
+    manifest = corpus._recordings(case, tmp_path / "corpus", 8)
+    job = Job([manifest.open(path) for path in manifest.table["path"]], 2.0, corpus.SPEECH)
+    return job, np.stack([FrontEnd(corpus.SPEECH)(load_clip("torchaudio", job, file)) for file in job.files])
+
+
+def test_value_that_a_peer_rounds_away__is_judged_by_float64_and_told(made):
+    job, ours = made
+    theirs = ours.copy()
+    theirs[3, 100, 40] += np.float32(0.002)
+    assert corpus._compare("rounding", ours, theirs, job) == pytest.approx(0.002, rel=1e-3)
+    with pytest.raises(RunFailed, match="two definitions are not timed"):  # where it is fastspec that is off, nothing excuses it
+        corpus._compare("exact", theirs, ours, job)
+
+
+def test_values_that_differ_in_number__are_another_definition(made):
+    job, ours = made
+    theirs = ours.copy()
+    theirs[:, 100, 40] += np.float32(0.002)
+    with pytest.raises(RunFailed, match="two definitions are not timed"):
+        corpus._compare("another", ours, theirs, job)
 
 
 def test_peer_that_is_not_installed__is_left_out(monkeypatch, capsys):

@@ -74,17 +74,17 @@ def compute_rows(
     """
     features = np.empty((len(rows), *recipe.shape), dtype)
     valid_frames = np.zeros(len(rows), np.int32)
-    infos: list[dict[str, Any]] = []
+    ledger: list[dict[str, Any]] = []
     together = group_clips(recipe)
-    while group := list(islice(clips, min(together, len(rows) - len(infos)))):
-        start, stop = len(infos), len(infos) + len(group)
+    while group := list(islice(clips, min(together, len(rows) - len(ledger)))):
+        start, stop = len(ledger), len(ledger) + len(group)
         computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *features.shape[1:]), np.float32)
         with stage("features"):
-            infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+            infos = _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+        ledger += map(ledger_row, range(first_clip + start, first_clip + stop), rows[start:stop], infos)
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
-    ledger = [ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
     return FeatureBatch(ledger, features, valid_frames)
 
 
