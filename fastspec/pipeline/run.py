@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -235,7 +235,12 @@ def current_versions() -> dict[str, str]:
     """Versions of everything that decides a bit of a feature."""
     names = ("fastspec", "numba", "numpy", "soxr")
     libraries = {"libsndfile": soundfile.__libsndfile_version__, "kernel": kernel_target()}
-    return {**{name: version(name) for name in names}, **libraries}
+    return {**{name: _installed(name) for name in names}, **libraries}
+
+
+@cache
+def _installed(name: str) -> str:
+    return version(name)
 
 
 def check_output(output: Path, *, resume: bool, overwrite: bool, flags: bool = False) -> None:

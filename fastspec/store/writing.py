@@ -219,8 +219,8 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: st
     )
     (draft / "commits").mkdir()
     manifest.lazy().sink_parquet(draft / "manifest.parquet", row_group_size=ROW_GROUP)
-    write_atomically(draft / "source.json", json.dumps({"corpus": source}).encode())
-    write_atomically(draft / "fastspec.json", layout.to_json().encode())
+    (draft / "source.json").write_text(json.dumps({"corpus": source}))
+    (draft / "fastspec.json").write_text(layout.to_json())
     sync_tree(draft)
 
 
