@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -100,11 +101,12 @@ def _find_sound(texts: pl.DataFrame, table: pl.DataFrame, problems: RowProblems)
 
 
 def _join(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """All rows in all columns: those that say nothing, or the name of the only table, are constants, which take no memory."""
+    """All rows in all columns: those that say nothing, or the same in each, are constants, which take no memory."""
     table = pl.concat(parts, how="diagonal")
-    constant = {name: None for name in _COLUMNS if name not in table.columns}
-    names = table[TABLE].unique().to_list() if TABLE in table.columns else []
-    constant |= {TABLE: names[0]} if len(names) == 1 else {}
+    constant: dict[str, Any] = {name: None for name in _COLUMNS if name not in table.columns}
+    for name in (TABLE, "start_s", "duration_s"):
+        if name in table.columns and not table[name].null_count() and table[name].min() == table[name].max():
+            constant[name] = table[name].min()
     return table.with_columns(pl.lit(value, _COLUMNS[name]).alias(name) for name, value in constant.items())
 
 
