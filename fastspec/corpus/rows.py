@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -194,34 +195,41 @@ def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) ->
     for name, column in chosen.items():
         if schema[column].is_nested() and column != audio_column:
             raise CorpusError(f"{place} has nested values in its column {column!r}; give --column {name}=ANOTHER, one with plain values")
-    cells = {name: pl.col(column) for name, column in chosen.items()}
+    cells = {name: pl.col(column).alias(name) for name, column in chosen.items()}
     if audio_column:
-        cells["path"] = pl.col(audio_column).struct.field("path")
+        cells["path"] = pl.col(audio_column).struct.field("path").alias("path")
     classes = {name: class_names[column] for name, column in chosen.items() if column in class_names and schema[column].is_integer()}
+    rows = _ParquetRows(place, source, height, cells, classes)
+    if not audio_column:
+        return Texts(rows.parts(None), [])
+    audio = ParquetAudio.of(place, audio_column, rows.collect([cells.pop("path")], 0, height)["path"], several=several)
+    return Texts(rows.parts(pl.Series("path", list(audio.rows), dtype=pl.String)), [], audio=audio)
 
-    def collect(cells: Mapping[str, pl.Expr], first: int, count: int) -> pl.DataFrame:
-        rows = scan(source).slice(first, count).select(cell.alias(name) for name, cell in cells.items())
+
+class _ParquetRows(NamedTuple):
+    """What is taken of a Parquet file: a cell of each column, some of which are numbers of classes."""
+
+    place: Place
+    source: Path | bytes
+    height: int
+    cells: dict[str, pl.Expr]
+    classes: dict[str, list[str]]
+
+    def collect(self, cells: Iterable[pl.Expr], first: int, count: int) -> pl.DataFrame:
         try:
-            return rows.collect(engine="streaming")
+            return scan(self.source).slice(first, count).select(cells).collect(engine="streaming")
         except PARQUET_ERRORS as error:
-            raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
+            raise CorpusError(f"{self.place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
 
-    audio = paths = None
-    if audio_column:
-        audio = ParquetAudio.of(place, audio_column, collect({"path": cells.pop("path")}, 0, height)["path"], several=several)
-        paths = pl.Series("path", list(audio.rows), dtype=pl.String)
-
-    def parts() -> Iterator[pl.DataFrame]:
-        for first in range(0, height, _ROWS):
-            table = collect(cells, first, _ROWS) if cells else pl.DataFrame()
-            for name, names in classes.items():
-                texts = table[name].replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String)
-                table = table.with_columns(texts)
+    def parts(self, paths: pl.Series | None) -> Iterator[pl.DataFrame]:
+        """The rows as texts; their `paths` where those do not stand in the file."""
+        for first in range(0, self.height, _ROWS):
+            table = self.collect(self.cells.values(), first, _ROWS) if self.cells else pl.DataFrame()
+            for name, names in self.classes.items():
+                table = table.with_columns(pl.col(name).replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String))
             if paths is not None:
                 table = table.with_columns(paths[first : first + _ROWS])
-            yield _as_texts(table, {name: name for name in chosen}).with_row_index(ROW, offset=first + 1)
-
-    return Texts(parts(), [], audio=audio)
+            yield _as_texts(table, {name: name for name in table.columns}).with_row_index(ROW, offset=first + 1)
 
 
 def _choose_columns(place: Place, present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
