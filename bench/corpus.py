@@ -1,6 +1,5 @@
 """From recordings to features on disk: fastspec with two workers beside others with two processes each, results compared."""
 
-import math
 import shutil
 import tempfile
 import time
@@ -13,22 +12,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 
+from bench.golden import from_tests
 from bench.kernel import SPEECH
 from fastspec.audio import Policy, Request, Span, load_recordings
 from fastspec.benchmark.kernel import OURS
-from fastspec.benchmark.measure import apart
-from fastspec.benchmark.peers import Job, Peer, Stretch, peers
+from fastspec.benchmark.measure import resolved
+from fastspec.benchmark.peers import Job, Peer, Stretch, load_clip, peers
 from fastspec.corpus import Manifest, read_corpus
 from fastspec.demo.corpora import fetch
 from fastspec.errors import RunFailed
 from fastspec.pipeline import featurize
-from fastspec.references import tolerance
+from fastspec.references import differences, tolerance
 from fastspec.spec import ClipPolicy, Recipe
 from fastspec.store import open_store
 
 ONE_WORKER, DECODING = "fastspec, one worker", "decoding alone"
 PEERS = peers(SPEECH)
 WORKERS, TWO_WORKERS_AT_LEAST = 2, 1.8
+# Share of values that may be more than the tolerance apart, each judged by float64: another definition differs in more than one of 100,000.
+MOST_JUDGED = 1e-5
 COLUMNS = {
     "case": "case",
     "implementation": "implementation",
@@ -97,7 +99,7 @@ def _run_case(case: Case, folder: Path, share: float, repeat: int, others: Seque
     outputs = {name: folder / f"output-{i}" for i, name in enumerate(runs)}
     seconds = _best_seconds(runs, outputs, repeat)
     ours = np.asarray(open_store(outputs[OURS] / "store.zarr").features[:])
-    differing = {peer.name: _compare(peer.name, ours, peer.read(job, outputs[peer.name])) for peer in others}
+    differing = {peer.name: _compare(peer.name, ours, peer.read(job, outputs[peer.name]), job) for peer in others}
     return list(_rows(case, len(manifest), seconds, differing))
 
 
@@ -162,11 +164,24 @@ def _best_seconds(runs: Mapping[str, Run], outputs: Mapping[str, Path], repeat: 
     return best
 
 
-def _compare(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference; RunFailed where it is not the same definition."""
-    largest = apart(ours, theirs, SPEECH)
-    if largest == math.inf:
+def _compare(name: str, ours: np.ndarray, theirs: np.ndarray, job: Job) -> float:
+    """The largest difference; RunFailed where it is not the same definition.
+
+    A few values may differ by more than the tolerance, by what the other is away from float64 there: as the tests judge real recordings.
+    """
+    if theirs.shape[::2] != ours.shape[::2] or not 0 <= ours.shape[1] - theirs.shape[1] <= 1:  # lhotse drops the last frame
         raise RunFailed(f"{name} gives {theirs.shape}, fastspec {ours.shape}")
-    if not largest <= tolerance(SPEECH):
-        raise RunFailed(f"{name} is {largest:.3g} away from fastspec, allowed are {tolerance(SPEECH):.3g}; two definitions are not timed")
+    largest, judged, bound = 0.0, 0, tolerance(SPEECH)
+    for clip, (mine, other) in enumerate(zip(ours[:, : theirs.shape[1]], theirs, strict=True)):
+        apart = np.where(resolved(other, SPEECH), differences(mine, other, spec=SPEECH), 0.0)
+        largest, beyond = max(largest, float(apart.max())), ~(apart <= bound)
+        judged += int(beyond.sum())
+        if judged > MOST_JUDGED * ours.size or (beyond.any() and not np.all(apart <= bound + _own_error(other, job, clip))):
+            raise RunFailed(f"{name} is {apart.max():.3g} away from fastspec, allowed are {bound:.3g}; two definitions are not timed")
     return largest
+
+
+def _own_error(theirs: np.ndarray, job: Job, clip: int) -> np.ndarray:
+    """How far a clip's features, `(frames, bands)`, are from float64."""
+    truth = from_tests("naive_descriptors").features(load_clip("torchaudio", job.clips[clip], job.recipe), SPEECH)
+    return differences(theirs, truth[: len(theirs)], spec=SPEECH)

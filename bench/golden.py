@@ -36,7 +36,7 @@ def write_golden(names: Sequence[str] = (), folder: Path = FOLDER) -> Iterator[P
 
 
 def _golden_arrays(name: str) -> dict[str, np.ndarray]:
-    naive, signals = _from_tests("naive_descriptors"), _from_tests("signals")
+    naive, signals = from_tests("naive_descriptors"), from_tests("signals")
     spec, peer = preset(name).spec, reference(name)
     compute = peer.transform(spec)
     about: dict[str, Any] = {
@@ -55,7 +55,7 @@ def _golden_arrays(name: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _from_tests(module: str) -> Any:
+def from_tests(module: str) -> Any:
     """The signals and the float64 definition are the tests' own, so that what is judged by them cannot call them."""
     folder = str(ROOT / "tests")
     if folder not in sys.path:

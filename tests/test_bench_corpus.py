@@ -7,9 +7,10 @@ import pytest
 
 from bench import corpus
 from bench.__main__ import main
-from fastspec.benchmark.peers import Job, Peer, _batches, _read_arrays, _write_batch
+from fastspec.benchmark.peers import Job, Peer, Stretch, _batches, _read_arrays, _write_batch, load_clip
 from fastspec.errors import RunFailed
-from fastspec.spec import Recipe
+from fastspec.frontend import FrontEnd
+from fastspec.spec import ClipPolicy, Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")  # what librosa.load imports
 
@@ -52,6 +53,33 @@ def test_peer_that_computes_something_else__is_not_timed():
     wrong = LIBROSA._replace(name="wrong", write=write_what_is_wrong)
     with pytest.raises(RunFailed, match="wrong is 1 away from fastspec"):
         corpus.run_corpus([corpus.CASES[0]], share=0.001, repeat=1, others=[wrong])
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A job of eight recordings and its features."""
+    case = corpus.CASES[0]._replace(clip_s=2.0)
+    manifest = corpus._recordings(case, tmp_path / "corpus", 8)
+    recipe = Recipe(spec=corpus.SPEECH, clip=ClipPolicy(clip_s=2.0))
+    job = Job([Stretch(manifest.open(path), 0.0, 2.0) for path in manifest.table["path"]], recipe, 2)
+    return job, np.stack([FrontEnd(corpus.SPEECH)(load_clip("torchaudio", clip, recipe)) for clip in job.clips])
+
+
+def test_value_that_a_peer_rounds_away__is_judged_by_float64_and_told(made):
+    job, ours = made
+    theirs = ours.copy()
+    theirs[3, 100, 40] += np.float32(0.002)
+    assert corpus._compare("rounding", ours, theirs, job) == pytest.approx(0.002, rel=1e-3)
+    with pytest.raises(RunFailed, match="two definitions are not timed"):  # where it is fastspec that is off, nothing excuses it
+        corpus._compare("exact", theirs, ours, job)
+
+
+def test_values_that_differ_in_number__are_another_definition(made):
+    job, ours = made
+    theirs = ours.copy()
+    theirs[:, 100, 40] += np.float32(0.002)
+    with pytest.raises(RunFailed, match="two definitions are not timed"):
+        corpus._compare("another", ours, theirs, job)
 
 
 def test_peer_that_is_not_installed__is_left_out(monkeypatch, capsys):

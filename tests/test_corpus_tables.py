@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 
 from fastspec.corpus import ClipRow, Manifest, RecordingError, manifest_file, parquet_audio, read_corpus
+from fastspec.corpus import rows as rows_room
+from fastspec.corpus import table as table_room
 from fastspec.errors import CorpusError
 
 ROWS = [
@@ -129,6 +131,24 @@ def test_rows__keep_where_they_come_from(tmp_path):
     manifest = read_corpus(write(plant(tmp_path, "a.wav", "b.wav") / "t.csv", rows))
     assert manifest.origins is not None
     assert manifest.origins.rows() == [("t.csv", 2), ("t.csv", 4), ("t.csv", 3)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_table_of_many_rows__is_the_same_however_few_are_read_at_a_time(ending, tmp_path, monkeypatch):
+    plant(tmp_path, "a.wav", "b.wav", "c.wav")
+    rows = [{"path": f"{'abc'[i % 3]}.wav", "label": "x" if i > 4 else None, "start_s": float(i)} for i in range(10)]
+    write(tmp_path / f"good.{ending}", rows)
+    write(tmp_path / f"bad.{ending}", [*rows, rows[1], {"path": None, "label": "y", "start_s": -1.0}])
+    found = []
+    for size in (65_536, 4, 1):
+        monkeypatch.setattr(rows_room, "_ROWS", size)
+        monkeypatch.setattr(table_room, "_ROWS", size)
+        manifest = read_corpus(tmp_path / f"good.{ending}")
+        with pytest.raises(CorpusError) as caught:
+            read_corpus(tmp_path / f"bad.{ending}")
+        found.append((manifest.digest(), manifest.table.schema, manifest.origins.rows(), str(caught.value)))
+    assert found[0] == found[1] == found[2]
+    assert found[0][-1].count("repeats") == 1
 
 
 def test_two_durations_from_one_start__repeat_a_clip(tmp_path):

@@ -67,12 +67,13 @@ class ChannelSums:
         """
         if not len(block):
             return self
-        columns = [np.ascontiguousarray(column) for column in block.T]
-        means = np.array([column.mean() for column in columns], np.float64)
-        total, difference = self._n + len(block), means - self.means
-        if len(columns) > 1:
-            centred = [column - column.mean() for column in columns]
-            for i, j in combinations_with_replacement(range(len(columns)), 2):
+        centred = [column.copy() for column in block.T]
+        means = [column.mean() for column in centred]
+        total, difference = self._n + len(block), np.array(means, np.float64) - self.means
+        if len(centred) > 1:
+            for column, mean in zip(centred, means, strict=True):
+                column -= mean
+            for i, j in combinations_with_replacement(range(len(centred)), 2):
                 self._products[i, j] += _dot(centred[i], centred[j]) + difference[i] * difference[j] * self._n * len(block) / total
         self.means += difference * len(block) / total
         self._n = total

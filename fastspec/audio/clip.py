@@ -1,8 +1,10 @@
 """Clips out of a recording: the stretch, one channel, the target rate, and what the ledger says about it."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.audio.channels import find_channel_faults, mix
-from fastspec.audio.decode import Recording, why_empty
+from fastspec.audio.decode import BLOCK_FRAMES, Recording, why_empty
 from fastspec.audio.errors import AudioError
 from fastspec.audio.hashing import AudioHash
 from fastspec.audio.isolation import Isolated
@@ -88,6 +90,13 @@ def failed_clip(status: str, reason: str) -> LoadedClip:
     return LoadedClip(np.empty(0, np.float32), ClipInfo(status, reason))
 
 
+Reserve = Callable[[int], AbstractContextManager[None]]
+
+
+def _without(_size: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def load_clips(
     source: Path | bytes | Isolated,
     spans: Sequence[Span],
@@ -98,6 +107,7 @@ def load_clips(
     n_samples: int,
     shortest_s: float = 0.0,
     on_block: Callable[[], None] | None = None,
+    reserve: Reserve = _without,
 ) -> Iterator[LoadedClip]:
     """The clips of one recording, one for each span in the order given; it is decoded once, and a bad one never raises.
 
@@ -114,6 +124,7 @@ def load_clips(
         n_samples: length at most, in samples at `sample_rate`.
         shortest_s: clips with less audio are "too-short".
         on_block: called after each block that is decoded; what it raises ends the work.
+        reserve: entered with the bytes that a clip's own samples take while it is made, left when only what is yielded is there.
     """
     policy = Policy(sample_rate, channel, resample, n_samples, shortest_s)
     if isinstance(source, Isolated):
@@ -129,8 +140,11 @@ def load_clips(
     with recording:
         waiting: dict[int, LoadedClip] = {}
         following = 0
-        for index in sorted(range(len(spans)), key=lambda i: spans[i].start_s):
-            waiting[index] = _load_clip(recording, spans[index], policy)
+        order = sorted(range(len(spans)), key=lambda i: spans[i].start_s)
+        for index, after in zip_longest(order, order[1:]):
+            ahead = math.inf if after is None else _first_frame(spans[after], recording)
+            with reserve(_source_bytes(recording, spans[index])):
+                waiting[index] = _load_clip(recording, spans[index], policy, following=ahead)
             while following in waiting:
                 yield waiting.pop(following)
                 following += 1
@@ -168,12 +182,21 @@ def _load_isolated(source: Isolated, spans: Sequence[Span], policy: Policy, on_b
             yield clip
 
 
-def _load_clip(recording: Recording, span: Span, policy: Policy) -> LoadedClip:
-    start = round(span.start_s * recording.sample_rate)
+def _first_frame(span: Span, recording: Recording) -> int:
+    return round(span.start_s * recording.sample_rate)
+
+
+def _source_bytes(recording: Recording, span: Span) -> int:
+    """What a clip's own samples take at most: the blocks, then the clip beside its channels one by one, its levels or its mix."""
+    return 3 * 4 * recording.channels * (round(span.duration_s * recording.sample_rate) + BLOCK_FRAMES)
+
+
+def _load_clip(recording: Recording, span: Span, policy: Policy, *, following: float) -> LoadedClip:
+    start = _first_frame(span, recording)
     stop = start + round(span.duration_s * recording.sample_rate)
     try:
         with stage("decode"):
-            source = recording.read(start, stop)
+            source = recording.read(start, stop, following=following)
     except AudioError as error:
         return LoadedClip(np.empty(0, np.float32), ClipInfo(error.status, error.reason, *_origin(recording, stop)))
     if not len(source):

@@ -82,13 +82,20 @@ class Recording:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int, *, following: float = 0) -> NDArray[np.float32]:
         """Frames `start` to `stop`, `(samples, channels)` float32, fewer where the recording ends; starts must not decrease.
+
+        Blocks that end before the frame `following`, where the next read starts, are not kept.
 
         Raises:
             AudioError: decoding fails before `stop`; "unreadable" in the first block, "truncated" after it.
         """
-        return self._read_sought(start, stop) if self._seekable else self._read_forward(start, stop)
+        if self._seekable:
+            return self._read_sought(start, stop)
+        try:
+            return self._read_forward(start, stop)
+        finally:
+            self._forget(following)
 
     def read_all(self) -> NDArray[np.float32]:
         """Every frame, `(samples, channels)` float32. Only on a recording of which nothing was read."""
@@ -123,8 +130,7 @@ class Recording:
         return samples
 
     def _read_forward(self, start: int, stop: int) -> NDArray[np.float32]:
-        while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= start:
-            self._kept.popleft()
+        self._forget(start)
         try:
             while self.decoded_frames < stop and (block := next(self._blocks, None)) is not None:
                 if self.decoded_frames + len(block) > start:
@@ -136,6 +142,10 @@ class Recording:
             raise AudioError(self._failure.status, self._failure.reason)
         pieces = [block[max(0, start - origin) : max(0, stop - origin)] for origin, block in self._kept]
         return np.concatenate(pieces) if pieces else self._no_frames()
+
+    def _forget(self, before: float) -> None:
+        while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= before:
+            self._kept.popleft()
 
     def _decode(self) -> Iterator[NDArray[np.float32]]:
         """Blocks from the start to the end. Their size is fixed, since some decoders' values depend on it in the last bits."""

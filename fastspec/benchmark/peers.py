@@ -121,14 +121,17 @@ def _quality(recipe: Recipe) -> str:
 
 
 def _write_batch(name: str, job: Job, output: Path) -> None:
-    load = _load_by_librosa if name == "librosa" and job.recipe.clip.channel == "mean" else _load_by_soundfile
-    transform, rows = _transform(name, job.recipe.spec), []
-    for stretch in job.clips:
-        clip = np.zeros(job.recipe.n_samples, np.float32)
-        samples = load(stretch, job.recipe)[: job.recipe.n_samples]
-        clip[: len(samples)] = samples
-        rows.append(transform(clip))
-    np.save(output, np.stack(rows))
+    transform = _transform(name, job.recipe.spec)
+    np.save(output, np.stack([transform(load_clip(name, stretch, job.recipe)) for stretch in job.clips]))
+
+
+def load_clip(name: str, stretch: Stretch, recipe: Recipe) -> Float32:
+    """A clip's samples, `(samples,)`, as the users of "librosa", or else of torchaudio, load them."""
+    load = _load_by_librosa if name == "librosa" and recipe.clip.channel == "mean" else _load_by_soundfile
+    clip = np.zeros(recipe.n_samples, np.float32)
+    samples = load(stretch, recipe)[: recipe.n_samples]
+    clip[: len(samples)] = samples
+    return clip
 
 
 def _batches(job: Job) -> list[Job]:

@@ -1,5 +1,6 @@
 """Whether a recording may have changed, told without decoding it."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import polars as pl
@@ -19,14 +20,24 @@ class Fingerprinted(Protocol):
 
 def fingerprints(manifest: Manifest) -> pl.Series:
     """A fingerprint for each row: size and time of a file, checksum of a member of a zip; null for anything else."""
-    paths = manifest.table["path"].to_list()
-    known = {path: _fingerprint(manifest, path) for path in dict.fromkeys(paths)}
-    return pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String)
+    runs = manifest.table["path"].rle_id()
+    starts = (runs != runs.shift()).fill_null(True)
+    paths = manifest.table["path"].filter(starts).to_list()
+    tell = _teller(manifest)
+    known = {path: tell(path) for path in dict.fromkeys(paths)}
+    return pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String).gather(runs)
 
 
-def _fingerprint(manifest: Manifest, path: str) -> str | None:
+def _teller(manifest: Manifest) -> Callable[[str], str | None]:
+    """What tells the fingerprint of a manifest's path."""
     recordings = manifest.recordings
     if isinstance(recordings, Several):
-        inner, name = recordings.places[path]
-        return _fingerprint(inner, name)
-    return recordings.fingerprint(path) if isinstance(recordings, Fingerprinted) else None
+        tellers = {id(inner): _teller(inner) for inner, _ in recordings.places.values()}
+
+        def tell(path: str) -> str | None:
+            inner, name = recordings.places[path]
+            return tellers[id(inner)](name)
+
+        return tell
+    # Once, not for each path: to ask whether something keeps a protocol takes as long as to look at a file.
+    return recordings.fingerprint if isinstance(recordings, Fingerprinted) else lambda _path: None

@@ -52,7 +52,9 @@ def read_kaldi(folder: Place, columns: Mapping[str, str]) -> Manifest:
     texts = pl.DataFrame(rows, schema={TABLE: pl.String, ROW: pl.UInt32, **dict.fromkeys(TEXTS, pl.String)})
     if texts.is_empty() and not problems:
         raise CorpusError(f"{folder} has a wav.scp without recordings; give one line for each, 'ID PATH'")
-    return manifest_of_texts(texts, Files(base_of(folder, [path for _, path in recordings.values() if path])), problems, source=str(folder))
+    return manifest_of_texts(
+        [texts], Files(base_of(folder, [path for _, path in recordings.values() if path])), problems, source=str(folder)
+    )
 
 
 def base_of(folder: Place, paths: list[str]) -> Place:

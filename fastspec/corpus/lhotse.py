@@ -81,7 +81,7 @@ def read_lhotse(places: Sequence[Place], columns: Mapping[str, str], *, source: 
         raise CorpusError(f"{source} has no lines; give one for each recording, supervision or cut")
     texts = pl.DataFrame(rows, schema={TABLE: pl.String, ROW: pl.UInt32, **dict.fromkeys(TEXTS, pl.String)})
     base = base_of(places[0].parent, [row["path"] for row in rows if row["path"]])
-    return manifest_of_texts(texts, Files(base), problems, source=source)
+    return manifest_of_texts([texts], Files(base), problems, source=source)
 
 
 def _read_pair(place: Place, problems: RowProblems) -> Iterator[_Row]:

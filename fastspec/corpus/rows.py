@@ -5,7 +5,8 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -20,6 +21,7 @@ TABLE, ROW, READ_FROM, FOLD = "table", "row", "read_from", "fold"
 TEXTS = (*SCHEMA, FOLD, READ_FROM, *FOUND)
 
 _SHOWN = 10
+_ROWS = 65_536
 _MAX_TABLE_RATIO = 200
 _MIN_TABLE_BYTES = 50_000_000
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -29,14 +31,14 @@ class Texts(NamedTuple):
     """A table as it is written.
 
     Attributes:
-        table: `table` (its name), `row` (counted as an editor shows it), and as String each column of a manifest, `fold`, `read_from`
-            and what a scan found; columns left out and empty fields are null.
+        parts: some rows at a time; `table` (its name), `row` (counted as an editor shows it), and as String those columns of a manifest,
+            `fold`, `read_from` and what a scan found that it has; empty fields are null.
         problems: rows that could not be taken, with the reason.
         header: whether row 1 is the header.
         audio: opens the recordings, where the table holds them itself.
     """
 
-    table: pl.DataFrame
+    parts: Iterable[pl.DataFrame]
     problems: list[tuple[str, int, str]]
     header: bool = False
     audio: ParquetAudio | None = None
@@ -68,12 +70,25 @@ def read_texts(place: Place, columns: Mapping[str, str], *, several: bool = Fals
         texts = _read_parquet(place, columns, several=several)
     else:
         texts = _read_jsonl(place, columns) if form == "jsonl" else _read_separated(place, columns)
-    # Spreadsheets leave blank lines at the end.
-    table = texts.table.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in TEXTS)
-    table = table.filter(~pl.all_horizontal(pl.col(TEXTS).is_null())).with_columns(pl.lit(place.name).alias(TABLE))
-    if table.is_empty() and not texts.problems:
+    return texts._replace(parts=_tidy(place, texts))
+
+
+def _tidy(place: Place, texts: Texts) -> Iterator[pl.DataFrame]:
+    """Without blank lines, which spreadsheets leave at the end; CorpusError where there is nothing else."""
+    some = bool(texts.problems)
+    for part in texts.parts:
+        present = [name for name in TEXTS if name in part.columns]
+        table = part.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in present)
+        table = table.filter(~pl.all_horizontal(pl.col(present).is_null())).with_columns(pl.lit(place.name).alias(TABLE))
+        some |= len(table) > 0
+        yield table.select(TABLE, ROW, *present)
+    if not some:
         raise CorpusError(f"{place} has {'a header and ' * texts.header}no rows; give one row a clip")
-    return texts._replace(table=table.select(TABLE, ROW, *TEXTS))
+
+
+def complete(texts: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The texts with these columns, null where they had none."""
+    return texts.with_columns(pl.lit(None, pl.String).alias(name) for name in columns if name not in texts.columns)
 
 
 def read_utf8(place: Place) -> bytes:
@@ -124,7 +139,7 @@ def _read_separated(place: Place, columns: Mapping[str, str]) -> Texts:
     except pl.exceptions.PolarsError as error:
         raise CorpusError(f"{place} is not a valid {name}: {str(error).strip().splitlines()[0]}") from None
     chosen = _choose_columns(place, table.columns, columns)
-    return Texts(_as_texts(table, chosen).with_row_index(ROW, offset=2), [], header=True)
+    return Texts([_as_texts(table, chosen).with_row_index(ROW, offset=2)], [], header=True)
 
 
 def _read_jsonl(place: Place, columns: Mapping[str, str]) -> Texts:
@@ -149,7 +164,7 @@ def _read_jsonl(place: Place, columns: Mapping[str, str]) -> Texts:
     for name, key in names.items():
         if (name == "path" or name in columns) and kept[ROW] and all(cell is None for cell in kept[name]) and key not in keys:
             _choose_columns(place, list(keys), columns)
-    return Texts(pl.DataFrame(kept, schema={ROW: pl.UInt32, **dict.fromkeys(TEXTS, pl.String)}), problems)
+    return Texts([pl.DataFrame(kept, schema={ROW: pl.UInt32, **dict.fromkeys(TEXTS, pl.String)})], problems)
 
 
 def read_json_lines(place: Place) -> Iterator[tuple[int, Any]]:
@@ -172,6 +187,7 @@ def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) ->
         source = parquet_source(place)
         schema = scan(source).collect_schema()
         class_names = read_class_names(source)
+        height = scan(source).select(pl.len()).collect().item()
     except PARQUET_ERRORS as error:
         raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
     audio_column = find_audio_column(schema, columns.get("path", "path"))
@@ -179,21 +195,41 @@ def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) ->
     for name, column in chosen.items():
         if schema[column].is_nested() and column != audio_column:
             raise CorpusError(f"{place} has nested values in its column {column!r}; give --column {name}=ANOTHER, one with plain values")
-    cells = {name: pl.col(column) for name, column in chosen.items()}
+    cells = {name: pl.col(column).alias(name) for name, column in chosen.items()}
     if audio_column:
-        cells["path"] = pl.col(audio_column).struct.field("path")
-    try:
-        table = scan(source).select(cell.alias(name) for name, cell in cells.items()).collect(engine="streaming")
-    except PARQUET_ERRORS as error:
-        raise CorpusError(f"{place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
-    for name, column in chosen.items():
-        if column in class_names and table.schema[name].is_integer():
-            names = dict(enumerate(class_names[column]))
-            table = table.with_columns(pl.col(name).replace_strict(names, default=None, return_dtype=pl.String))
-    audio = ParquetAudio.of(place, audio_column, table["path"], several=several) if audio_column else None
-    if audio:
-        table = table.with_columns(pl.Series("path", list(audio.rows), dtype=pl.String))
-    return Texts(_as_texts(table, {name: name for name in chosen}).with_row_index(ROW, offset=1), [], audio=audio)
+        cells["path"] = pl.col(audio_column).struct.field("path").alias("path")
+    classes = {name: class_names[column] for name, column in chosen.items() if column in class_names and schema[column].is_integer()}
+    rows = _ParquetRows(place, source, height, cells, classes)
+    if not audio_column:
+        return Texts(rows.parts(None), [])
+    audio = ParquetAudio.of(place, audio_column, rows.collect([cells.pop("path")], 0, height)["path"], several=several)
+    return Texts(rows.parts(pl.Series("path", list(audio.rows), dtype=pl.String)), [], audio=audio)
+
+
+class _ParquetRows(NamedTuple):
+    """What is taken of a Parquet file: a cell of each column, some of which are numbers of classes."""
+
+    place: Place
+    source: Path | bytes
+    height: int
+    cells: dict[str, pl.Expr]
+    classes: dict[str, list[str]]
+
+    def collect(self, cells: Iterable[pl.Expr], first: int, count: int) -> pl.DataFrame:
+        try:
+            return scan(self.source).slice(first, count).select(cells).collect(engine="streaming")
+        except PARQUET_ERRORS as error:
+            raise CorpusError(f"{self.place} is not a whole Parquet file: {one_line(error)}; download or write it again") from None
+
+    def parts(self, paths: pl.Series | None) -> Iterator[pl.DataFrame]:
+        """The rows as texts; their `paths` where those do not stand in the file."""
+        for first in range(0, self.height, _ROWS):
+            table = self.collect(self.cells.values(), first, _ROWS) if self.cells else pl.DataFrame()
+            for name, names in self.classes.items():
+                table = table.with_columns(pl.col(name).replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String))
+            if paths is not None:
+                table = table.with_columns(paths[first : first + _ROWS])
+            yield _as_texts(table, {name: name for name in table.columns}).with_row_index(ROW, offset=first + 1)
 
 
 def _choose_columns(place: Place, present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
@@ -219,5 +255,4 @@ def _separators(present: list[str]) -> str:
 
 
 def _as_texts(table: pl.DataFrame, chosen: Mapping[str, str]) -> pl.DataFrame:
-    missing = [pl.lit(None, pl.String).alias(name) for name in TEXTS if name not in chosen]
-    return table.select(*(pl.col(column).cast(pl.String, strict=False).alias(name) for name, column in chosen.items()), *missing)
+    return table.select(pl.col(column).cast(pl.String, strict=False).alias(name) for name, column in chosen.items())

@@ -1,10 +1,12 @@
 """Tables with one row a clip: `path`, and where wanted `label`, `group`, `split` or `fold`, `start_s`, `duration_s`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from fastspec.corpus.folder import Files
@@ -12,11 +14,14 @@ from fastspec.corpus.manifest import FOUND, SCHEMA, Manifest, Recordings
 from fastspec.corpus.parquet_audio import ParquetAudio
 from fastspec.corpus.place import Place, is_url
 from fastspec.corpus.problems import RowProblems
-from fastspec.corpus.rows import FOLD, READ_FROM, ROW, TABLE, read_texts
+from fastspec.corpus.rows import FOLD, READ_FROM, ROW, TABLE, complete, read_texts
 from fastspec.corpus.splits import read_splits
 from fastspec.errors import CorpusError
 
 _STAT_THREADS = 16
+_ROWS = 65_536
+_SOUND = "_sound"
+_COLUMNS = {TABLE: pl.String, ROW: pl.UInt32, READ_FROM: pl.String, **SCHEMA, **FOUND, _SOUND: pl.Boolean}
 _NAMES = ("label", "group", "split", FOLD)  # where a space more would be another class
 _SPLIT = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val|dev)(?:$|[-_.])", re.IGNORECASE)
 
@@ -42,7 +47,7 @@ def read_tables(tables: Sequence[tuple[Place, str | None]], columns: Mapping[str
     """
     found = [read_texts(place, columns, several=len(tables) > 1) for place, _ in tables]
     splits = [pl.col("split").fill_null(pl.lit(split, pl.String)) for _, split in tables]
-    texts = pl.concat([one.table.with_columns(split) for one, split in zip(found, splits, strict=True)])
+    texts = (complete(part, ("split",)).with_columns(split) for one, split in zip(found, splits, strict=True) for part in one.parts)
     problems = RowProblems(source, several=len(tables) > 1, header=any(one.header for one in found))
     problems.extend([problem for one in found for problem in one.problems])
     audio = [one.audio for one in found if one.audio]
@@ -50,15 +55,10 @@ def read_tables(tables: Sequence[tuple[Place, str | None]], columns: Mapping[str
     return manifest_of_texts(texts, recordings, problems, source=source)
 
 
-def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: RowProblems, *, source: str) -> Manifest:
-    """The manifest of rows as they are written; CorpusError as `read_tables` has it."""
-    texts = texts.with_columns(pl.col(_NAMES).str.strip_chars().replace("", None))
-    split, wrong = read_splits(texts["split"], texts[FOLD])
-    seconds = [pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in ("start_s", "duration_s")]
-    table = texts.with_columns(split, *seconds)
-    problems.extend(_find_problems(texts, table))
-    senseless = texts.select(TABLE, ROW, wrong).drop_nulls().rows()
-    problems.extend((*row, f"{what}, which is not train, validation, test or a numbered fold") for *row, what in senseless)
+def manifest_of_texts(texts: Iterable[pl.DataFrame], recordings: Recordings, problems: RowProblems, *, source: str) -> Manifest:
+    """The manifest of rows as they are written, some at a time; CorpusError as `read_tables` has it."""
+    table = _join([_understand(some, problems) for part in texts for some in _slices(part)])
+    problems.extend(_find_repeated(table))
     missing = list(_find_missing(recordings, table)) if isinstance(recordings, Files) else []
     if problems:
         problems.extend(missing)
@@ -67,11 +67,62 @@ def manifest_of_texts(texts: pl.DataFrame, recordings: Recordings, problems: Row
         _refuse_all_missing(source, recordings, table, len(missing))
         table, recordings = _read_elsewhere(table, recordings)
     problems.extend(missing)
-    first = pl.col("_order").min().over("path")
-    table = table.with_row_index("_order").sort(first, "_order").with_columns(pl.col("start_s").fill_null(0.0))
-    scanned = table["audio_hash"].null_count() < len(table)
-    found = table.select(pl.col(name).cast(kind, strict=False) for name, kind in FOUND.items()) if scanned else None
+    table = _bring_together(table).with_columns(pl.col("start_s").fill_null(0.0))
+    found = table.select(list(FOUND)) if table["audio_hash"].null_count() < len(table) else None
     return Manifest(table.select(list(SCHEMA)), source, recordings, origins=table.select(TABLE, ROW), problems=problems, found=found)
+
+
+def _understand(texts: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
+    """Rows as they are meant, in those columns that say anything; a column `_sound` says which of them make sense."""
+    texts = complete(texts, (*SCHEMA, FOLD)).with_columns(pl.col(_NAMES).str.strip_chars().replace("", None))
+    split, wrong = read_splits(texts["split"], texts[FOLD])
+    seconds = [pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in ("start_s", "duration_s")]
+    found = FOUND if "audio_hash" in texts.columns else {}
+    table = complete(texts, tuple(found)).with_columns(pl.col(name).cast(kind, strict=False) for name, kind in found.items())
+    table = table.with_columns(split, *seconds)
+    senseless = texts.select(TABLE, ROW, wrong).drop_nulls().rows()
+    problems.extend((*row, f"{what}, which is not train, validation, test or a numbered fold") for *row, what in senseless)
+    table = table.with_columns(_find_sound(texts, table, problems))
+    return table.select(name for name in _COLUMNS if name in table.columns and table[name].null_count() < len(table))
+
+
+def _find_sound(texts: pl.DataFrame, table: pl.DataFrame, problems: RowProblems) -> pl.Series:
+    """Which rows have a path and times that can be meant; the others are told."""
+    start, duration = table["start_s"], table["duration_s"]
+    no_path = texts["path"].is_null()
+    bad_start = texts["start_s"].is_not_null() & ~(start.is_finite() & (start >= 0)).fill_null(False)
+    bad_duration = texts["duration_s"].is_not_null() & ~(duration.is_finite() & (duration > 0)).fill_null(False)
+    where = texts.select(TABLE, ROW)
+    problems.extend((*row, "has no path") for row in where.filter(no_path).rows())
+    for name, bad, allowed in (("start_s", bad_start, "0 or more seconds"), ("duration_s", bad_duration, "more than 0 seconds")):
+        values = zip(where.filter(bad).rows(), texts[name].filter(bad), strict=True)
+        problems.extend((*row, f"{name} is {text!r} and must be {allowed}") for row, text in values)
+    return (~(bad_start | bad_duration | no_path)).alias(_SOUND)
+
+
+def _join(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All rows in all columns: those that say nothing, or the same in each, are constants, which take no memory."""
+    table = pl.concat(parts, how="diagonal")
+    constant: dict[str, Any] = {name: None for name in _COLUMNS if name not in table.columns}
+    for name in (TABLE, "start_s", "duration_s"):
+        if name in table.columns and not table[name].null_count() and table[name].min() == table[name].max():
+            constant[name] = table[name].min()
+    return table.with_columns(pl.lit(value, _COLUMNS[name]).alias(name) for name, value in constant.items())
+
+
+def _bring_together(table: pl.DataFrame) -> pl.DataFrame:
+    """The clips of each recording adjacent, in the order of the recordings' first."""
+    starts = (table["path"] != table["path"].shift()).fill_null(True)
+    if starts.sum() == table["path"].filter(starts).n_unique():
+        return table
+    first = pl.col("_order").min().over("path")
+    return table.with_row_index("_order").sort(first, "_order").drop("_order")
+
+
+def _slices(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """So few rows at a time that what is made of them takes no memory to speak of; at least one slice."""
+    for first in range(0, max(1, len(table)), _ROWS):
+        yield table[first : first + _ROWS]
 
 
 def split_of(name: str) -> str | None:
@@ -84,36 +135,31 @@ def split_of(name: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def _find_problems(texts: pl.DataFrame, table: pl.DataFrame) -> list[tuple[str, int, str]]:
-    """Table, row and what is wrong, for each thing that is."""
-    start, duration = table["start_s"], table["duration_s"]
-    bad_start = texts["start_s"].is_not_null() & ~(start.is_finite() & (start >= 0)).fill_null(False)
-    bad_duration = texts["duration_s"].is_not_null() & ~(duration.is_finite() & (duration > 0)).fill_null(False)
-    where = texts.select(TABLE, ROW)
-    found = [(*row, "has no path") for row in where.filter(texts["path"].is_null()).rows()]
-    for name, bad, allowed in (("start_s", bad_start, "0 or more seconds"), ("duration_s", bad_duration, "more than 0 seconds")):
-        values = texts[name].filter(bad)
-        found += [(*row, f"{name} is {text!r} and must be {allowed}") for row, text in zip(where.filter(bad).rows(), values, strict=True)]
-    clips = table.filter(~(bad_start | bad_duration | texts["path"].is_null()))
+def _find_repeated(table: pl.DataFrame) -> Iterator[tuple[str, int, str]]:
+    """Table, row and what is wrong, for each clip that another row has already."""
     clip = (READ_FROM, "path", pl.col("start_s").fill_null(0.0))
     # Few rows have the hash of another; to group all of them would take several times the table's memory.
-    clips = clips.filter(pl.struct(clip).hash().is_duplicated())
+    hashes = np.concatenate([part.select(pl.struct(clip).hash()).to_series().to_numpy() for part in _slices(table)])
+    ordered = np.sort(hashes)
+    shared = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(shared):
+        return
+    clips = table.filter(pl.Series(np.isin(hashes, shared)) & pl.col(_SOUND))
     first = clips.select(TABLE, ROW, *(pl.col(name).first().over(*clip).alias(f"first_{name}") for name in (TABLE, ROW)))
     again = first.filter((pl.col(TABLE) != pl.col(f"first_{TABLE}")) | (pl.col(ROW) != pl.col(f"first_{ROW}")))
     for name, row, first_name, first_row in again.rows():
-        found.append((name, row, f"repeats {'' if name == first_name else first_name + ' '}row {first_row}"))
-    return found
+        yield name, row, f"repeats {'' if name == first_name else first_name + ' '}row {first_row}"
 
 
 def _find_missing(files: Files, table: pl.DataFrame) -> Iterator[tuple[str, int, str]]:
     """The rows whose file is not on this machine; nothing behind a URL or in an archive is asked for."""
-    rows = table.filter(pl.col("path").is_not_null() & pl.col(READ_FROM).is_null()).select(TABLE, ROW, "path")
     if not isinstance(files.base, Path):
         return
-    paths = [path for path in rows["path"].unique().to_list() if not is_url(path)]
+    plain = pl.col("path").is_not_null() & pl.col(READ_FROM).is_null()
+    paths = [path for path in table.select(pl.col("path").filter(plain).unique()).to_series().to_list() if not is_url(path)]
     with ThreadPoolExecutor(_STAT_THREADS) as pool:
         missing = [path for path, there in zip(paths, pool.map(lambda path: _exists(files.base / path), paths), strict=True) if not there]
-    for name, row, path in rows.filter(pl.col("path").is_in(missing)).rows():
+    for name, row, path in table.filter(plain & pl.col("path").is_in(missing)).select(TABLE, ROW, "path").rows():
         yield name, row, f"{path!r} does not exist"
 
 

@@ -88,6 +88,8 @@ def _quiet() -> Iterator[None]:
 class Cluster:
     """A Dask cluster. Progress is told of by whole tasks."""
 
+    sharers = 1  # each process of it has the memory that the run is given
+
     def __init__(self, client: "Client") -> None:
         self._client = client
 

@@ -13,6 +13,7 @@ from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, Isolated, Loaded
 from fastspec.corpus import ClipRow, RecordingError
 from fastspec.errors import FastspecError
 from fastspec.frontend import FrontEnd
+from fastspec.pipeline.budget import Budget
 from fastspec.spec import Dtype, FeatureSpec, Recipe
 from fastspec.store import Layout
 from fastspec.timing import stage
@@ -92,33 +93,40 @@ def compute_rows(
     """
     features = np.empty((len(rows), *recipe.shape), dtype)
     valid_frames = np.zeros(len(rows), np.int32)
-    infos: list[dict[str, Any]] = []
+    ledger: list[dict[str, Any]] = []
     together = group_clips(recipe)
-    while group := list(islice(clips, min(together, len(rows) - len(infos)))):
-        start, stop = len(infos), len(infos) + len(group)
+    while group := list(islice(clips, min(together, len(rows) - len(ledger)))):
+        start, stop = len(ledger), len(ledger) + len(group)
         computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *features.shape[1:]), np.float32)
         with stage("features"):
-            infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+            infos = _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+        ledger += map(ledger_row, range(first_clip + start, first_clip + stop), rows[start:stop], infos)
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
-    ledger = [ledger_row(first_clip + i, row, info) for i, (row, info) in enumerate(zip(rows, infos, strict=True))]
     return FeatureBatch(ledger, features, valid_frames)
 
 
 def load_rows(
-    rows: Iterable[ClipRow], *, recordings: Recordings, recipe: Recipe, on_block: Callable[[], None] | None = None
+    rows: Iterable[ClipRow],
+    *,
+    recordings: Recordings,
+    recipe: Recipe,
+    on_block: Callable[[], None] | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[LoadedClip]:
     """The waveforms of rows in their order, at the recipe's rate; a recording is decoded once for all its rows. None raises.
 
-    `on_block` is called after each block that is decoded; what it raises ends the work.
+    `on_block` is called after each block that is decoded; what it raises ends the work. Samples of long recordings, or of those with high
+    rates or many channels, are taken out of the `budget`.
 
     Raises:
         SpecError: the recipe has no clip length.
     """
     spec, clip = recipe.spec, recipe.clip
     policy = Policy(spec.sample_rate, clip.channel, clip.resample, recipe.n_samples, clip.shortest_s)
-    return load_recordings(_requests(rows, recordings, longest_s=clip.clip_s or 0.0), policy, on_block=on_block)
+    requests = _requests(rows, recordings, longest_s=clip.clip_s or 0.0)
+    return load_recordings(requests, policy, on_block=on_block, reserve=budget.reserve if budget else None)
 
 
 def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: float) -> Iterator[Request]:

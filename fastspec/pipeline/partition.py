@@ -10,6 +10,7 @@ import numpy as np
 from fastspec.corpus import ClipRow, Manifest
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
+from fastspec.pipeline.budget import Budget
 from fastspec.pipeline.compute import Recordings, compute_rows, load_rows
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.tasks import Reporter
@@ -32,22 +33,31 @@ class PartitionTask:
     isolation: Isolation
     writer: StoreWriter
     front: FrontEnd
+    budget: Budget
     on_error: OnError = "skip"
 
     @classmethod
     def prepare(
-        cls, partition: int, *, clips: Manifest, isolation: Isolation, writer: StoreWriter, front: FrontEnd, on_error: OnError = "skip"
+        cls,
+        partition: int,
+        *,
+        clips: Manifest,
+        isolation: Isolation,
+        writer: StoreWriter,
+        front: FrontEnd,
+        budget: Budget,
+        on_error: OnError = "skip",
     ) -> "PartitionTask":
         """The task of a partition of a manifest's clips."""
         chunks = list(writer.layout.chunks(partition))
-        return cls(partition, clips.rows(chunks[0][1], chunks[-1][2]), isolation, writer, front, on_error)
+        return cls(partition, clips.rows(chunks[0][1], chunks[-1][2]), isolation, writer, front, budget, on_error)
 
     def __str__(self) -> str:
         return f"partition {self.partition} of {self.writer.path} ({self.rows[0].path} to {self.rows[-1].path})"
 
     def __reduce__(self) -> tuple[Callable[..., "PartitionTask"], tuple[Any, ...]]:
         isolation = self.isolation.take({row.path for row in self.rows})
-        return PartitionTask, (self.partition, self.rows, isolation, self.writer, self.front, self.on_error)
+        return PartitionTask, (self.partition, self.rows, isolation, self.writer, self.front, self.budget, self.on_error)
 
     def __call__(self, reporter: Reporter) -> None:
         """Do it; where a process died at it before, with each recording isolated.
@@ -62,7 +72,7 @@ class PartitionTask:
     def _compute(self, recordings: Recordings, reporter: Reporter) -> None:
         writer, chunks = self.writer, list(self.writer.layout.chunks(self.partition))
         recipe, dtype, first = writer.layout.recipe, writer.layout.dtype, chunks[0][1]
-        loaded = load_rows(self.rows, recordings=recordings, recipe=recipe, on_block=reporter.check)
+        loaded = load_rows(self.rows, recordings=recordings, recipe=recipe, on_block=reporter.check, budget=self.budget)
         hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
         for _, start, stop in chunks:
             begun, rows = perf_counter(), self.rows[start - first : stop - first]

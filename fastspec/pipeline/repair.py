@@ -15,7 +15,7 @@ from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import Damage, Layout, StoreWriter, find_damage, read_manifest
 from fastspec.store.hashes import hash_chunk
-from fastspec.store.ledger import write_ledger
+from fastspec.store.ledger import as_columns, write_ledger
 from fastspec.store.lock import locked
 from fastspec.store.place import Place, locate_store
 from fastspec.store.reading import chunk_hashes, read_removed, read_source
@@ -91,4 +91,4 @@ def _mend(path: Place, damage: list[Damage], clips: Manifest, *, workers: int, o
     if "valid_frames" in files:
         write_valid_frames(path, np.concatenate([batch.valid_frames for batch in batches]))
     if "ledger.parquet" in files:
-        write_ledger(path / "ledger.parquet", lambda: (batch.rows for batch in batches))
+        write_ledger(path / "ledger.parquet", lambda: (as_columns(batch.rows) for batch in batches))

@@ -14,8 +14,9 @@ from fastspec.audio import TIMEOUT_S, failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
 from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd
+from fastspec.pipeline.budget import Budget
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, fitting_workers, group_clips, load_rows
+from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, fitting_workers, group_clips, load_rows, worker_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.partition import OnError, PartitionTask
@@ -129,10 +130,13 @@ def featurize(
         )
         layout, clips = plan.layout, plan.clips
         at_once = fitting_workers(memory_bytes, layout)
+        budget = Budget(_spare_bytes(memory_bytes, layout, min(max(1, workers), at_once)) // pool.sharers)
         writer = _open_writer(place, plan, resume=resume)
         if not is_finished(place):
             tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-            prepare = partial(PartitionTask.prepare, clips=clips, isolation=isolation, writer=writer, front=front, on_error=on_error)
+            prepare = partial(
+                PartitionTask.prepare, clips=clips, isolation=isolation, writer=writer, front=front, budget=budget, on_error=on_error
+            )
             stopwatch = stopwatch or Stopwatch()
             for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
                 pass
@@ -147,6 +151,11 @@ def _scheduler_for(output: Place, choice: Choice, *, workers: int, resume: bool,
     check_output(output, resume=resume, overwrite=overwrite)
     with open_scheduler(choice, workers=workers) as pool:
         yield pool
+
+
+def _spare_bytes(memory_bytes: int, layout: Layout, workers: int) -> int:
+    """What the memory has left beside its workers: for recordings that take more, whose size is not known before they are opened."""
+    return max(1, memory_bytes - workers * worker_bytes(layout))
 
 
 def check_failed(store: FeatureStore, *, max_failed: float) -> None:
@@ -281,7 +290,7 @@ def plan_run(
         return Plan(known, manifest.with_table(there))
     clips = cut_clips(manifest, recipe, recordings=recordings, workers=workers, scheduler=scheduler, on_progress=on_progress)
     layout = replace(layout, n_clips=len(clips))
-    return Plan(replace(layout, joined=layout.find_joined(clips.table["path"].to_list())), clips)
+    return Plan(replace(layout, joined=layout.find_joined(clips.table["path"])), clips)
 
 
 def check_output(output: Place, *, resume: bool, overwrite: bool, flags: bool = False) -> None:

@@ -21,7 +21,13 @@ Choice = Union[str, "Client", "Scheduler"]
 
 @runtime_checkable
 class Scheduler(Protocol):
-    """Carries out tasks, `at_once` of them at most in each process that computes."""
+    """Carries out tasks, `at_once` of them at most in each process that computes.
+
+    Attributes:
+        sharers: processes that compute within one budget of memory.
+    """
+
+    sharers: int
 
     def check(self, manifest: Manifest) -> None:
         """CorpusError where workers could not open the manifest's recordings for a reason that is known before anything starts."""
@@ -68,6 +74,8 @@ def _check_address(text: str) -> None:
 class InThreads:
     """Threads of this process; 0 of them: the calling thread."""
 
+    sharers = 1
+
     def __init__(self, workers: int) -> None:
         self._workers = workers
 
@@ -92,7 +100,7 @@ class InProcesses:
     """Processes of this machine, each looked after by a thread of this one. Progress is told of by whole tasks."""
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
+        self._workers = self.sharers = workers
 
     def check(self, manifest: Manifest) -> None:
         """CorpusError where a function cannot be sent to another process."""

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -86,7 +87,12 @@ def current_versions() -> dict[str, str]:
     """Versions of everything that decides a bit of a feature."""
     names = ("fastspec", "numba", "numpy", "soxr")
     libraries = {"libsndfile": soundfile.__libsndfile_version__, "kernel": kernel_target()}
-    return {**{name: version(name) for name in names}, **libraries}
+    return {**{name: _installed(name) for name in names}, **libraries}
+
+
+@cache
+def _installed(name: str) -> str:
+    return version(name)
 
 
 def pack(task: Task[Any]) -> bytes:

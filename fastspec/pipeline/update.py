@@ -77,7 +77,7 @@ def _begin(path: Place, manifest: Manifest, *, workers: int, on_progress: Callab
     if not is_changed and digest == layout.manifest_digest:
         return None
     layout = replace(layout, manifest_digest=digest, n_clips=len(table), joined=())
-    layout = replace(layout, joined=layout.find_joined(table["path"].to_list()))
+    layout = replace(layout, joined=layout.find_joined(table["path"]))
     return StoreWriter.begin_update(path, layout, manifest=table)
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
+import polars as pl
 
 from fastspec.errors import StoreError, choices
 from fastspec.spec import Dtype, Recipe, check_dtype
@@ -95,20 +96,16 @@ class Layout:
         apart = [p for p in range(-(-self.n_chunks // self.partition_chunks)) if p not in joined]
         return [*(p * self.partition_chunks for p in apart), self.n_chunks]
 
-    def find_joined(self, paths: Sequence[str]) -> tuple[int, ...]:
+    def find_joined(self, paths: pl.Series | Sequence[str]) -> tuple[int, ...]:
         """What `joined` should be for clips of these recordings, in order.
 
         A partition decodes its recordings from their start. One in the middle of a recording that also fills the partition before it
         would decode most of that again; a recording is therefore decoded twice at most.
         """
-        joined, begin = [], 0
-        for clip, path in enumerate(paths):
-            if path != paths[begin]:
-                begin = clip
-            partition, within = divmod(clip, self.partition_clips)
-            if partition and not within and begin <= clip - self.partition_clips:
-                joined.append(partition)
-        return tuple(joined)
+        runs = pl.Series(paths, dtype=pl.String).rle_id().to_numpy()
+        firsts = np.arange(self.partition_clips, len(runs), self.partition_clips)
+        joined = 1 + np.flatnonzero(runs[firsts] == runs[firsts - self.partition_clips])
+        return tuple(joined.tolist())
 
     def chunks(self, partition: int) -> Iterator[tuple[int, int, int]]:
         """Each chunk of a partition: its number, first clip and the clip after its last."""

@@ -1,6 +1,6 @@
 """The ledger: one row a clip, the only truth about its path, label, group and status."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -41,6 +41,14 @@ USABLE = ("ok", "silent")
 ROW_GROUP = 65_536
 
 
+Columns = dict[str, list[Any]]
+
+
+def as_columns(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Rows of a ledger column by column, without `duplicate_of`, which is not known before all rows are: a third of the text as JSON."""
+    return {name: [row[name] for row in rows] for name in SCHEMA if name != "duplicate_of"}
+
+
 def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """The ledger of rows in the order of clips; `duplicate_of` is the smallest clip with the same audio hash, null for that one.
 
@@ -52,13 +60,13 @@ def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     return ledger.with_columns(_duplicates(ledger["clip"].to_numpy(), Hashes.of(ledger["audio_hash"])))
 
 
-def write_ledger(path: Place, parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> None:
+def write_ledger(path: Place, parts: Callable[[], Iterator[Columns]]) -> None:
     """Write the ledger of rows in parts, which are gone through twice; memory holds a part and 24 bytes a clip. Equal rows, equal bytes."""
-    hashes = Hashes.join(Hashes.of(pl.Series([row["audio_hash"] for row in part], dtype=pl.String)) for part in parts())
-    duplicates = _duplicates(np.arange(len(hashes.high)), hashes)
+    hashes = Hashes.join(Hashes.of(pl.Series(part["audio_hash"], dtype=pl.String)) for part in parts())
+    duplicates, unknown = _duplicates(np.arange(len(hashes.high)), hashes), {"duplicate_of": None}
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-        for group in _regroup(pl.DataFrame(part, schema=SCHEMA) for part in parts()):
+        for group in _regroup(pl.DataFrame(part | unknown, schema=SCHEMA) for part in parts()):
             first = int(group["clip"][0])
             yield group.with_columns(duplicates[first : first + len(group)]).select(columns or list(SCHEMA))
 

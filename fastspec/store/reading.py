@@ -101,17 +101,23 @@ class FeatureStore:
 
     def status_counts(self) -> dict[str, int]:
         """Clips by status, most frequent first."""
-        return count_statuses(self.ledger)
+        # Of the file: a whole ledger takes memory, and this is asked of every store that is finished.
+        return count_statuses(scan_table(self.path / "ledger.parquet"))
 
     def remark_counts(self) -> dict[str, int]:
         """Clips that have features by the remark on them (silent, a channel dead, two in antiphase), most frequent first."""
-        remarked = self.ledger.filter(pl.col("status").is_in(USABLE) & pl.col("reason").is_not_null())
-        return dict(remarked["reason"].value_counts().sort(["count", "reason"], descending=[True, False]).rows())
+        ledger = scan_table(self.path / "ledger.parquet")
+        return _count(ledger.filter(pl.col("status").is_in(USABLE) & pl.col("reason").is_not_null()), "reason")
 
 
-def count_statuses(ledger: pl.DataFrame) -> dict[str, int]:
+def count_statuses(ledger: pl.DataFrame | pl.LazyFrame) -> dict[str, int]:
     """Clips by status, most frequent first."""
-    return dict(ledger["status"].value_counts().sort(["count", "status"], descending=[True, False]).rows())
+    return _count(ledger.lazy(), "status")
+
+
+def _count(rows: pl.LazyFrame, column: str) -> dict[str, int]:
+    counts = rows.group_by(column).len().sort(["len", column], descending=[True, False])
+    return dict(counts.collect(engine="streaming").rows())
 
 
 def is_finished(path: Place) -> bool:

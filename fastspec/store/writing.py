@@ -22,7 +22,7 @@ from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree,
 from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
-from fastspec.store.ledger import make_ledger, write_ledger
+from fastspec.store.ledger import ROW_GROUP, Columns, as_columns, make_ledger, write_ledger
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 
@@ -141,7 +141,8 @@ class StoreWriter:
         """Ledger rows of committed partitions, in order."""
         for partition in range(self.layout.n_partitions):
             with suppress(FileNotFoundError):
-                yield from self._record(partition)["rows"]
+                columns: Columns = self._record(partition)["columns"]
+                yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
@@ -165,7 +166,8 @@ class StoreWriter:
         timings: Mapping[str, float] | None = None,
     ) -> None:
         """Record that a partition is done: after its chunks, in one rename or request. `timings` are milliseconds by stage."""
-        record = {"hashes": list(hashes), "rows": list(rows), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
+        clips = {"columns": as_columns(rows), "valid_frames": valid_frames.tolist()}
+        record = {"hashes": list(hashes), **clips, "timings": dict(timings or {})}
         with _explained(self.path):
             if isinstance(self.path, StoreUrl):
                 check_lease(self.path)
@@ -185,7 +187,7 @@ class StoreWriter:
         records = [_small(self._record(p)) for p in range(self.layout.n_partitions)]
         valid_frames = np.concatenate([record["valid_frames"] for record in records])
         write_valid_frames(self.path, valid_frames)
-        write_ledger(self.path / "ledger.parquet", lambda: (self._record(p)["rows"] for p in range(self.layout.n_partitions)))
+        write_ledger(self.path / "ledger.parquet", lambda: (self._record(p)["columns"] for p in range(self.layout.n_partitions)))
         _consolidate(self.path)
         self._write_timings([record["timings"] for record in records])
         self._sweep_features()
@@ -246,9 +248,9 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: st
         dimension_names=("clips", "frames", "bands"),
     )
     (draft / "commits").mkdir()
-    manifest.write_parquet(draft / "manifest.parquet")
-    write_atomically(draft / "source.json", json.dumps({"corpus": source}).encode())
-    write_atomically(draft / "fastspec.json", layout.to_json().encode())
+    manifest.lazy().sink_parquet(draft / "manifest.parquet", row_group_size=ROW_GROUP)
+    (draft / "source.json").write_text(json.dumps({"corpus": source}))
+    (draft / "fastspec.json").write_text(layout.to_json())
     sync_tree(draft)
 
 
