@@ -25,6 +25,7 @@ from fastspec.corpus import RecordingError, read_corpus, read_inputs, take_recor
 from fastspec.errors import CorpusError, FastspecError, RunFailed, StoreError, WorkerError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline import Isolation, cluster, featurize, plan_run, tasks
+from fastspec.pipeline.budget import Budget
 from fastspec.pipeline.partition import PartitionTask
 from fastspec.pipeline.scheduling import open_scheduler
 from fastspec.pipeline.tasks import pack, single_threaded_pools
@@ -176,7 +177,9 @@ def test_script_without_a_guarded_main_part__may_use_processes(folder, store, tm
 def task_of(manifest, path):
     plan = plan_run(manifest, RECIPE)
     writer = StoreWriter.create(path, plan.layout, manifest=plan.clips.table)
-    return PartitionTask.prepare(0, clips=plan.clips, isolation=Isolation(plan.clips.recordings), writer=writer, front=FrontEnd(RECIPE))
+    return PartitionTask.prepare(
+        0, clips=plan.clips, isolation=Isolation(plan.clips.recordings), writer=writer, front=FrontEnd(RECIPE), budget=Budget(1)
+    )
 
 
 def test_task__takes_along_its_own_rows_and_samples_alone(tmp_path):
