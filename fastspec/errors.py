@@ -57,6 +57,15 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def brief(text: str, *, most: int = 500) -> str:
+    """A text as a message shows it: of a long one the beginning and the end.
+
+    >>> brief("a path"), brief("a very long path", most=8)
+    ('a path', 'a ve…path')
+    """
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2) :]}"
+
+
 def choices(given: str, allowed: Iterable[str]) -> str:
     """The tail of an error about one name out of several: what is allowed, and the nearest of them.
 
@@ -66,4 +75,4 @@ def choices(given: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = get_close_matches(given, names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"known are: {', '.join(names)}{hint}"
+    return f"known are: {brief(', '.join(names), most=2000)}{hint}"

@@ -322,7 +322,7 @@ def test_empty_folder__is_one_line(tmp_path):
 
 def test_table_without_path__is_one_line(tmp_path):
     (tmp_path / "t.csv").write_text("file,label\na.wav,a\n")
-    answers(fastspec("featurize", tmp_path / "t.csv", "-o", tmp_path / "s.zarr"), 2, "no column 'path'", "file, label")
+    answers(fastspec("featurize", tmp_path / "t.csv", "-o", tmp_path / "s.zarr"), 2, "no column 'path'", "'file', 'label'")
 
 
 def test_columns_and_missing_files_of_a_table__are_taken_and_told(sounds, tmp_path):

@@ -239,14 +239,47 @@ def test_csv__a_missing_file_costs_its_row_and_all_missing_is_an_error(tmp_path)
         ("path,label\n", "a header and no rows"),
         ("path\n\n\n", "a header and no rows"),
         ("file,label\na.wav,x\n", "has no column 'path', but 'file', 'label'"),
-        ("path;label\na.wav;x\n", "columns end at commas in a .csv and at tabs in a .tsv, not at ';'"),
-        ("path,label\na.wav,x,y\n", "not a valid CSV"),
-        ('path\n"a.wav\n', "not a valid CSV"),
+        ("path|label\na.wav|x\n", r"columns end at commas in a .csv and at tabs in a .tsv, not at '\|'"),
+        ("path,label,label\na.wav,x,y\n", "has two columns 'label'; rename one of them"),
+        ('path\n"a.wav\n', "has 1 row to mend: row 2 has quotes that do not match: unexpected end of data"),
+        ('path,label\nb.wav,x\n"a.wav"x,y\n', "has 1 row to mend: row 3 has quotes that do not match: ',' expected"),
     ],
 )
 def test_csv_that_is_no_table_of_clips__is_refused(tmp_path, text, message):
     with pytest.raises(CorpusError, match=message):
         read_corpus(write_csv(tmp_path, text))
+
+
+@pytest.mark.parametrize("header", [" path, label ,Start_S", "PATH,Label,start_s"])
+def test_csv__names_of_columns_may_have_spaces_around_and_capitals(tmp_path, header):
+    manifest = read_corpus(write_csv(tmp_path, f"{header}\na.wav,x,2\n"))
+    assert manifest.rows(0, 1) == [ClipRow("a.wav", "x", None, None, 2.0, None)]
+
+
+def test_csv__a_column_asked_for_by_name_keeps_it(tmp_path):
+    manifest = read_corpus(write_csv(tmp_path, "Path,Label,label\na.wav,x,y\n"), columns={"path": "Path", "label": "Label"})
+    assert manifest.classes == ["x"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_csv__of_a_spreadsheet_may_have_semicolons_or_tabs(tmp_path, separator):
+    manifest = read_corpus(write_csv(tmp_path, "path,label\na.wav,x y\n".replace(",", separator)))
+    assert manifest.rows(0, 1) == [ClipRow("a.wav", "x y", None, None, 0.0, None)]
+
+
+def test_csv__rows_with_too_many_fields_are_reported_together(tmp_path):
+    text = 'path,label\na.wav,x\nb, or c.wav,x\n"d,e.wav",x\na.wav,x,y,z\n'
+    with pytest.raises(CorpusError, match=r"has 2 rows to mend: row 3 has 3 fields and the header 2: .*; row 5 has 4 fields"):
+        read_corpus(write_csv(tmp_path, text))
+
+
+def test_csv__a_monstrous_cell_does_not_fill_the_message(tmp_path):
+    with pytest.raises(CorpusError, match="none of the 2 files") as caught:
+        read_corpus(write_csv(tmp_path, f"path\n{'x' * 1_000_000}\n{'y' * 1_000_000}\n"))
+    assert len(str(caught.value)) < 2000
+    with pytest.raises(CorpusError, match="has 1 row to mend") as caught:
+        read_corpus(write_csv(tmp_path, f"path,start_s\na.wav,{'9' * 1_000_000}x\n"))
+    assert len(str(caught.value)) < 2000
 
 
 def test_csv_in_another_encoding__is_refused_with_the_line(tmp_path):

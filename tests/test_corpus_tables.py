@@ -115,6 +115,14 @@ def test_all_bad_rows_of_a_jsonl__are_reported_together_by_line(tmp_path):
     ]
 
 
+def test_half_a_character_in_a_jsonl__is_text_that_shows_it(tmp_path):
+    lines = [r'{"path": "a.wav", "label": "\ud800", "group": "fine"}', r'{"path": "caf\udce9.wav"}']
+    (plant(tmp_path, "a.wav") / "t.jsonl").write_text("\n".join(lines))
+    manifest = read_corpus(tmp_path / "t.jsonl")
+    assert rows_of(manifest)[0] == ClipRow("a.wav", r"\ud800", "fine", None, 0.0, None)
+    assert manifest.problems.sentence("missing").endswith(r"has 1 row missing: row 2 'caf\\udce9.wav' does not exist")
+
+
 def test_missing_files__cost_their_rows_and_are_the_manifest_s_problems(tmp_path):
     rows = [{"path": name} for name in ("a.wav", "gone.wav", "sub", "gone/too.wav")]
     file = write(plant(tmp_path, "a.wav", "sub/x.wav") / "t.csv", rows)
@@ -199,6 +207,19 @@ def test_parquet_that_is_damaged__is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(CorpusError, match="not a whole Parquet file"):
         read_corpus(file)
+
+
+def test_parquet_with_binary_values__names_the_column(tmp_path):
+    pl.DataFrame({"path": [b"a.wav", b"\xff"]}).write_parquet(plant(tmp_path, "a.wav") / "t.parquet")
+    with pytest.raises(CorpusError, match="has binary values in its column 'path'; give --column path=ANOTHER"):
+        read_corpus(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("cell", [{"bytes": "a text", "path": "x"}, {"bytes": b"", "path": 3}])
+def test_parquet_with_structs_of_other_types__holds_no_audio(tmp_path, cell):
+    pl.DataFrame({"audio": [cell]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(CorpusError, match="has no column 'path', but 'audio'"):
+        read_corpus(tmp_path / "t.parquet")
 
 
 def test_parquet_with_nested_labels__names_the_column(tmp_path):

@@ -268,6 +268,11 @@ def test_webdataset__a_text_is_a_label_where_no_folder_is(tmp_path):
     assert paths_and_labels(pack(tmp_path / "t.tar", {"a/1.wav": b"", "a/1.txt": b"a transcript"})) == [("a/1.wav", "a")]
 
 
+def test_webdataset__half_a_character_in_the_json_is_text_that_shows_it(tmp_path):
+    file = pack(tmp_path / "s.tar", {"1.wav": b"", "1.json": rb'{"label": "\ud800"}'})
+    assert read_corpus(file).classes == [r"\ud800"]
+
+
 def test_webdataset__fields_of_the_json_are_columns(tmp_path):
     metadata = json.dumps({"animal": "cat", "who": "s9"}).encode()
     file = pack(tmp_path / "s.tar", {"1.wav": b"", "1.json": metadata, "1.cls": b"0"})

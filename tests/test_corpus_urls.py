@@ -203,6 +203,7 @@ def test_samples_that_are_none__are_all_reported_by_position():
     fine = np.zeros(4, np.float32)
     items = [("x", fine, 8000, "a"), ("x", fine, 8000, "a"), (1, fine, 8000, "a"), ("y", fine, 8000.5, "a"), ("z", fine, 8000, 3), "text"]
     items += [("u", np.zeros((2, 2, 2), np.float32), 8000, None), ("v", np.zeros(3, bool), 8000, None), ("w", fine, 0, None)]
+    items += [("r", fine, 1 << 32, None)]
     with pytest.raises(CorpusError) as caught:
         read_corpus(items)
     assert str(caught.value).partition(": ")[2].split("; ") == [
@@ -214,9 +215,25 @@ def test_samples_that_are_none__are_all_reported_by_position():
         "item 6 has samples of shape (2, 2, 2), not (samples,) or (samples, channels)",
         "item 7 has samples of type bool, not int16, int32, float32, float64",
         "item 8 has the sample rate 0, not a whole number of Hz",
+        "item 9 has the sample rate 4294967296, not a whole number of Hz",
     ]
     with pytest.raises(CorpusError, match="there are no samples"):
         read_corpus([])
+
+
+def test_half_a_character__is_no_text_for_an_id_or_a_label():
+    fine = np.zeros(4, np.float32)
+    with pytest.raises(CorpusError) as caught:
+        read_corpus([("half \ud800", fine, 8000, None), ("s", fine, 8000, "half \udcff")])
+    ids, labels = str(caught.value).partition(": ")[2].split("; ")
+    assert ids == r"item 0 has the id 'half \ud800', not a text"
+    assert labels == r"item 1 has the label 'half \udcff', not a text or None"
+
+
+def test_samples_of_more_bytes_a_second_than_a_header_can_say__are_read():
+    manifest = read_corpus([("x", np.ones((3, 1000), np.float64), 8_000_000, None)])
+    samples, sample_rate = soundfile.read(io.BytesIO(manifest.open("x")))
+    assert (samples.shape, sample_rate) == ((3, 1000), 8_000_000)
 
 
 def test_samples__cannot_be_written_as_a_manifest_or_have_columns(tmp_path):

@@ -146,7 +146,7 @@ def _source_path(recording: Mapping[str, Any], table: str, row: int, problems: R
         command = "is a command, and commands are never run: give the file that it writes"
         problems.extend([(table, row, command if kind == "command" else f"has a source of type {kind!r}, not a file")])
         return None
-    return path
+    return as_text(path)
 
 
 def _telling_field(supervisions: Sequence[Mapping[str, Any]]) -> str:

@@ -111,10 +111,16 @@ def find_audio_column(schema: Mapping[str, Any], wanted: str) -> str | None:
     >>> find_audio_column({"audio": pl.Struct({"bytes": pl.Binary, "path": pl.String}), "n": pl.Int64}, "path")
     'audio'
     """
-    structs = [name for name, kind in schema.items() if isinstance(kind, pl.Struct) and {f.name for f in kind.fields} >= {"bytes", "path"}]
+    structs = [name for name, kind in schema.items() if _holds_audio(kind)]
     if wanted in schema:
         return wanted if wanted in structs else None
     return structs[0] if len(structs) == 1 else None
+
+
+def _holds_audio(kind: Any) -> bool:
+    """Whether a column's type is a struct of bytes and a path, of which one may be null throughout."""
+    fields = {field.name: field.dtype for field in kind.fields} if isinstance(kind, pl.Struct) else {}
+    return fields.get("bytes") in (pl.Binary, pl.Null) and fields.get("path") in (pl.String, pl.Null)
 
 
 def read_class_names(source: Any) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fastspec.errors import counted
+from fastspec.errors import brief, counted
 
 _SHOWN = 10
 
@@ -31,7 +31,7 @@ class RowProblems:
 
     def sentence(self, what: str) -> str:
         """All of it in one line, sorted by row; `what` says what the rows are."""
-        shown = [f"{f'{table} ' if self._several else ''}row {row} {text}" for table, row, text in sorted(self._found)[:_SHOWN]]
-        more = f"; and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        shown = [f"{f'{table} ' if self._several else ''}row {row} {brief(text)}" for table, row, text in sorted(self._found)[:_SHOWN]]
+        more = f"; and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
         header = " (row 1 is the header)" if self.header else ""
         return f"{self._source} has {counted(len(self), 'row')} {what}: {'; '.join(shown)}{more}{header}"

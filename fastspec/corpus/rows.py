@@ -1,6 +1,7 @@
 """The rows of a table as they are written, whatever its format: texts, each with the row that it stands in."""
 
 import codecs
+import csv
 import io
 import json
 import re
@@ -15,7 +16,8 @@ from fastspec.corpus.manifest import FOUND, SCHEMA
 from fastspec.corpus.members import MAX_MEMBER_BYTES
 from fastspec.corpus.parquet_audio import PARQUET_ERRORS, ParquetAudio, find_audio_column, parquet_source, read_class_names, scan
 from fastspec.corpus.place import Place, one_line
-from fastspec.errors import CorpusError, choices
+from fastspec.corpus.problems import RowProblems
+from fastspec.errors import CorpusError, brief, choices
 
 TABLE, ROW, READ_FROM, FOLD = "table", "row", "read_from", "fold"
 TEXTS = (*SCHEMA, FOLD, READ_FROM, *FOUND)
@@ -130,16 +132,62 @@ def _gunzip(data: bytes) -> bytes:
 
 
 def _read_separated(place: Place, columns: Mapping[str, str]) -> Texts:
-    separator, name = (",", "CSV") if table_format(place.name) == "csv" else ("\t", "TSV")
+    name = "CSV" if table_format(place.name) == "csv" else "TSV"
     data = read_utf8(place)
+    separator = _find_separator(data) if name == "CSV" else "\t"
     try:
         table = pl.read_csv(io.BytesIO(data), infer_schema=False, separator=separator)
     except pl.exceptions.NoDataError:
         raise CorpusError(f"{place} is empty; give a {name} with a 'path' column and one row a clip") from None
     except pl.exceptions.PolarsError as error:
-        raise CorpusError(f"{place} is not a valid {name}: {str(error).strip().splitlines()[0]}") from None
+        if broken := _find_broken(place, data, separator):
+            raise CorpusError(broken.sentence("to mend")) from None
+        raise CorpusError(
+            f"{place} is not a valid {name}: {brief(one_line(error))}; put fields that hold quotes into quotes, with those within doubled"
+        ) from None
+    table = table.rename(_header_names(table.columns, columns))
     chosen = _choose_columns(place, table.columns, columns)
+    if twice := [column for column in chosen.values() if f"{column}_duplicated_0" in table.columns]:
+        raise CorpusError(f"{place} has two columns {twice[0]!r}; rename one of them")
     return Texts([_as_texts(table, chosen).with_row_index(ROW, offset=2)], [], header=True)
+
+
+def _find_separator(data: bytes) -> str:
+    """What ends the columns of a CSV: spreadsheets write semicolons, or tabs, where the comma is in their numbers."""
+    header = data.lstrip().partition(b"\n")[0]
+    return next((separator for separator in ",;\t" if separator.encode() in header), ",")
+
+
+def _find_broken(place: Place, data: bytes, separator: str) -> RowProblems:
+    """The rows that have more fields than the header, and the first whose quotes do not match, which hides what follows."""
+    problems = RowProblems(str(place), several=False, header=True)
+    rows = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator, strict=True)
+    row = 1
+    try:
+        width = len(next(rows))
+        for row, fields in enumerate(rows, start=2):
+            if len(fields) > width:
+                problems.extend(
+                    [(place.name, row, f"has {len(fields)} fields and the header {width}: put quotes around {separator!r} in one")]
+                )
+    except csv.Error as error:
+        problems.extend([(place.name, row + 1, f"has quotes that do not match: {error}")])
+    return problems
+
+
+def _header_names(present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Each column of a header by the name that it is meant to have: no spaces around, and small letters if a manifest has one so called.
+
+    >>> _header_names(["Path", " label", "Genus ", "Group", "group"], {"path": "Path"})
+    {'Path': 'Path', ' label': 'label', 'Genus ': 'Genus', 'Group': 'Group', 'group': 'group'}
+    """
+    names: dict[str, str] = {}
+    for column in present:
+        name = column.strip()
+        name = name.lower() if name.lower() in TEXTS else name
+        taken = name in present or name in names.values() or column in columns.values()
+        names[column] = column if taken else name
+    return names
 
 
 def _read_jsonl(place: Place, columns: Mapping[str, str]) -> Texts:
@@ -178,8 +226,14 @@ def read_json_lines(place: Place) -> Iterator[tuple[int, Any]]:
 
 
 def as_text(cell: str | float | None) -> str | None:
-    """A plain JSON value as a table would have it."""
-    return cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+    r"""A plain JSON value as a table would have it; half a character, which JSON can hold and Unicode cannot, as in `caf\udce9`.
+
+    >>> as_text(3), as_text(None), as_text("caf\udce9") == "caf\\udce9"
+    ('3', None, True)
+    """
+    if cell is None:
+        return None
+    return cell.encode(errors="backslashreplace").decode() if isinstance(cell, str) else json.dumps(cell)
 
 
 def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) -> Texts:
@@ -193,8 +247,9 @@ def _read_parquet(place: Place, columns: Mapping[str, str], *, several: bool) ->
     audio_column = find_audio_column(schema, columns.get("path", "path"))
     chosen = _choose_columns(place, list(schema), {**columns, **({"path": audio_column} if audio_column else {})})
     for name, column in chosen.items():
-        if schema[column].is_nested() and column != audio_column:
-            raise CorpusError(f"{place} has nested values in its column {column!r}; give --column {name}=ANOTHER, one with plain values")
+        kind = "nested" if schema[column].is_nested() else "binary" if schema[column] == pl.Binary else None
+        if kind and column != audio_column:
+            raise CorpusError(f"{place} has {kind} values in its column {column!r}; give --column {name}=ANOTHER, one with plain values")
     cells = {name: pl.col(column).alias(name) for name, column in chosen.items()}
     if audio_column:
         cells["path"] = pl.col(audio_column).struct.field("path").alias("path")
@@ -241,7 +296,7 @@ def _choose_columns(place: Place, present: list[str], columns: Mapping[str, str]
     known = TEXTS if "audio_hash" in present else tuple(name for name in TEXTS if name not in FOUND)
     chosen = {name: columns.get(name, name) for name in known if columns.get(name, name) in present}
     if "path" not in chosen:
-        listed = ", ".join(map(repr, present))
+        listed = brief(", ".join(map(repr, present)), most=2000)
         raise CorpusError(
             f"{place} has no column 'path', but {listed}; name the one with the files by --column path=NAME{_separators(present)}"
         )

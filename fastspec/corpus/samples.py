@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.corpus.manifest import Manifest, RecordingError, table_of_paths
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, counted
 
 SampleSource = NDArray[Any] | Callable[[], NDArray[Any]]
 Sample = tuple[str, SampleSource, int, str | None]
@@ -17,6 +17,7 @@ Sample = tuple[str, SampleSource, int, str | None]
 _SHOWN = 10
 _WAV_CODES = {"int16": (1, "<i2"), "int32": (1, "<i4"), "float32": (3, "<f4"), "float64": (3, "<f8")}
 _MAX_WAV_BYTES = (4 << 30) - 100
+_MAX_WAV_RATE = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def read_samples(samples: Iterable[Sample]) -> Manifest:
         sources[name] = (source, int(sample_rate))
         labels.append(label)
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise CorpusError(f"{len(problems)} items are no (id, samples, sample_rate, label): {'; '.join(problems[:_SHOWN])}{more}")
+        shown = "; ".join(problems[:_SHOWN]) + (f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else "")
+        raise CorpusError(f"{counted(len(problems), 'item is no', 'items are no')} (id, samples, sample_rate, label): {shown}")
     if not sources:
         raise CorpusError("there are no samples; give (id, samples, sample_rate, label) for each recording")
     return Manifest(table_of_paths(list(sources), labels), "samples in memory", Samples(sources))
@@ -77,15 +78,20 @@ def _problem(item: Any, known: dict[str, Any]) -> str | None:
     if not isinstance(item, tuple) or len(item) != 4:
         return f"is {type(item).__name__!r}, not a tuple of four"
     name, source, sample_rate, label = item
-    if not isinstance(name, str) or not name:
+    if not _is_text(name) or not name:
         return f"has the id {name!r}, not a text"
     if name in known:
         return f"repeats the id {name!r}"
-    if not isinstance(sample_rate, (int, np.integer)) or sample_rate < 1:
+    if not isinstance(sample_rate, (int, np.integer)) or not 1 <= sample_rate <= _MAX_WAV_RATE:
         return f"has the sample rate {sample_rate!r}, not a whole number of Hz"
-    if not isinstance(label, (str, type(None))):
+    if label is not None and not _is_text(label):
         return f"has the label {label!r}, not a text or None"
     return None if callable(source) else _array_problem(np.asarray(source))
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a text, and no half of a character is in it."""
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
 
 
 def _array_problem(samples: NDArray[Any]) -> str | None:
@@ -97,11 +103,15 @@ def _array_problem(samples: NDArray[Any]) -> str | None:
 
 
 def _as_wav(samples: NDArray[Any], sample_rate: int) -> bytes:
-    """A RIFF file with a 16-byte `fmt ` chunk (code, channels, rate, bytes a second, bytes a frame, bits) and a `data` chunk."""
+    """A RIFF file with a 16-byte `fmt ` chunk (code, channels, rate, bytes a second, bytes a frame, bits) and a `data` chunk.
+
+    Bytes a second, which nobody reads, are as many as the chunk can say.
+    """
     code, order = _WAV_CODES[samples.dtype.name]
     data = np.ascontiguousarray(samples, dtype=order).tobytes()
     channels, width = (1 if samples.ndim == 1 else samples.shape[1]), samples.dtype.itemsize
-    header = struct.pack("<HHIIHH", code, channels, sample_rate, sample_rate * channels * width, channels * width, 8 * width)
+    bytes_a_second = min(sample_rate * channels * width, _MAX_WAV_RATE)
+    header = struct.pack("<HHIIHH", code, channels, sample_rate, bytes_a_second, channels * width, 8 * width)
     body = b"WAVE" + _chunk(b"fmt ", header) + _chunk(b"data", data)
     return _chunk(b"RIFF", body)
 

@@ -16,7 +16,7 @@ from fastspec.corpus.place import Place, is_url
 from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.rows import FOLD, READ_FROM, ROW, TABLE, complete, read_texts
 from fastspec.corpus.splits import read_splits
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, brief
 
 _STAT_THREADS = 16
 _ROWS = 65_536
@@ -174,9 +174,9 @@ def _refuse_all_missing(source: str, files: Files, table: pl.DataFrame, missing:
     """One missing file costs a row; all missing means that the table is read from the wrong place."""
     if missing == len(table):
         paths = table["path"].unique(maintain_order=True)
-        shown = ", ".join(map(repr, paths[:3]))
+        shown = ", ".join(brief(repr(path)) for path in paths[:3])
         base = files.base.resolve() if isinstance(files.base, Path) else files.base
-        raise CorpusError(f"none of the {len(paths)} files in {source} exists, such as {shown}; paths are relative to {base}")
+        raise CorpusError(f"none of the {len(paths):,} files in {source} exists, such as {shown}; paths are relative to {base}")
 
 
 def _read_elsewhere(table: pl.DataFrame, files: Files) -> tuple[pl.DataFrame, Recordings]:

@@ -12,6 +12,7 @@ from fastspec.corpus.labels import folder_labels, is_audio, is_hidden
 from fastspec.corpus.manifest import SCHEMA, Manifest, RecordingError
 from fastspec.corpus.members import manifest_of_members
 from fastspec.corpus.place import Place
+from fastspec.corpus.rows import as_text
 from fastspec.corpus.table import split_of
 from fastspec.corpus.tarball import TarMembers, index_tar
 from fastspec.errors import CorpusError
@@ -73,7 +74,7 @@ class _Sidecars:
         except (ValueError, RecursionError):
             return {}
         fields = {name: value.get(self._columns.get(name, name)) for name in _LABELLED} if isinstance(value, dict) else {}
-        return {name: field if isinstance(field, str) else json.dumps(field) for name, field in fields.items() if _is_plain(field)}
+        return {name: text for name, field in fields.items() if _is_plain(field) and (text := as_text(field))}
 
 
 @dataclass(frozen=True)
