@@ -122,9 +122,16 @@ def test_bytes_that_are_no_audio__are_unreadable(data):
 
 def test_file_too_short_to_hold_an_mp3_frame__is_not_said_to_be_missing(tmp_path):
     file = tmp_path / "a.mp3"
-    file.touch()
+    file.write_bytes(b"ID3")
     with pytest.raises(AudioError, match="unreadable: no audio found in it"):
         read(file)
+
+
+def test_file_of_no_bytes__is_said_to_be_empty(tmp_path):
+    (tmp_path / "a.mp3").touch()
+    for source in (tmp_path / "a.mp3", b""):
+        with pytest.raises(AudioError, match="unreadable: the file is empty"):
+            read(source)
 
 
 @pytest.mark.parametrize("name", ["noise.au", "noise.snd", "noise.vox", "noise.gsm", "noise.raw", "noise.wav"])

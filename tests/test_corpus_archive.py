@@ -40,6 +40,12 @@ def test_zip__is_labelled_as_its_folder_would_be(corpus, tmp_path):
     assert (in_place.digest(), in_place.ignored) == (unpacked.digest(), unpacked.ignored)
 
 
+def test_zip_whose_names_start_with_a_dot_and_a_slash__is_no_hidden_one(tmp_path):
+    manifest = read_corpus(pack(tmp_path / "c.zip", {"./big/a.wav": b"1", "./small/b.wav": b"2"}))
+    assert manifest.table.select("path", "label").rows() == [("./big/a.wav", "big"), ("./small/b.wav", "small")]
+    assert manifest.open("./big/a.wav") == b"1"
+
+
 def test_zip__members_are_read_in_place(corpus, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     assert read_corpus(corpus).open("fish/small/a.wav") == b"small" * 100

@@ -13,6 +13,7 @@ import fastspec
 from fastspec import featurize, preset, read_corpus
 from fastspec.pipeline import survey_clips
 from fastspec.report import scan_text
+from fastspec.scanning import split_test
 from fastspec.scanning.header import MOST_RECORDINGS, measure_header
 
 
@@ -83,6 +84,15 @@ def test_equal_audio_in_another_lossless_format__is_a_copy(tmp_path):
     rows[0] = ("00.wav", "a", "g0", "train", samples)
     rows[2] = ("02.flac", "a", "g1", "train", samples)
     assert kinds(fastspec.scan(write_corpus(tmp_path, rows))) == ["copies-across-groups"]
+
+
+def test_copies_across_groups__do_no_harm_once_a_split_keeps_them_together(tmp_path):
+    rows = [(path, label, group, None, 7 if path in ("00.wav", "02.wav") else None) for path, label, group, *_ in good_rows()]
+    report = fastspec.scan(write_corpus(tmp_path, rows))
+    assert [problem.kind for problem in report.spoiling] == ["copies-across-groups"]
+    report = fastspec.scan(split_test(report.manifest, 0.4))
+    assert report.spoiling == []
+    assert kinds(report) == ["copies-across-groups"]
 
 
 def test_copies_within_a_group__are_remarked_only(tmp_path):

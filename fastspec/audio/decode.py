@@ -238,6 +238,8 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
 def _open(source: Path | bytes) -> Any:
     if isinstance(source, Path) and not source.is_file():
         raise AudioError("unreadable", "no such file, or not a regular file")
+    if not (source.stat().st_size if isinstance(source, Path) else len(source)):
+        raise AudioError("unreadable", "the file is empty")
     try:
         # The name goes as bytes on POSIX, where it need not be valid Unicode.
         name = os.fsencode(source) if os.name == "posix" and isinstance(source, Path) else source

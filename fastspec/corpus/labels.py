@@ -14,10 +14,10 @@ AUDIO_EXTENSIONS = frozenset(_LIBSNDFILE.split())
 def is_hidden(path: str) -> bool:
     """Whether a part of a POSIX path is hidden, or belongs to what macOS adds to archives.
 
-    >>> is_hidden("a/.cache/b.wav"), is_hidden("__MACOSX/b.wav"), is_hidden("a/b.wav")
+    >>> is_hidden("a/.cache/b.wav"), is_hidden("__MACOSX/b.wav"), is_hidden("./a/b.wav")
     (True, True, False)
     """
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    return any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def is_audio(path: str) -> bool:
@@ -36,10 +36,10 @@ def folder_labels(paths: list[str]) -> list[str | None]:
 
     >>> folder_labels(["fish/big/a.ogg", "fish/small/deep/b.ogg"])
     ['big', 'small']
-    >>> folder_labels(["big/a.ogg", "small/b.ogg", "c.ogg"])
+    >>> folder_labels(["big/a.ogg", "./small/b.ogg", "c.ogg"])
     ['big', 'small', None]
     """
-    parts = [path.split("/") for path in paths]
+    parts = [[part for part in path.split("/") if part not in ("", ".")] for path in paths]
     depth = 0
     while _is_wrapped(parts, depth):
         depth += 1

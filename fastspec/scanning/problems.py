@@ -60,7 +60,11 @@ def _find_copies(clips: pl.DataFrame) -> Iterator[Problem]:
             first = several.filter(pl.col("audio_hash") == several["audio_hash"][0]).unique(column, keep="first", maintain_order=True)
             names = [f"{path!r}" if column == "group" else f"{path!r} ({value})" for path, value in first.select("path", column).rows()[:2]]
             sets = counted(several["audio_hash"].n_unique(), "set")
-            yield Problem(kind, len(several), f"{sets} of clips with equal audio {where}, such as {' and '.join(names)}", advice)
+            text = f"{sets} of clips with equal audio {where}, such as {' and '.join(names)}"
+            if column == "group" and not several["side"].has_nulls():
+                yield Problem(kind, len(several), text, "no harm to the split that is there; keep them together in any other", spoils=False)
+            else:
+                yield Problem(kind, len(several), text, advice)
 
 
 def _find_straddling(clips: pl.DataFrame) -> Iterator[Problem]:
