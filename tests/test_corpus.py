@@ -110,7 +110,15 @@ def test_errors__survive_pickling():
     assert (error.code, error.reason) == ("unreadable", "no such file")
 
 
-@pytest.mark.parametrize("names, message", [([], r"no audio files; give"), (["a.txt", "b/c.md"], r"no audio files \(2 other files\)")])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ([], r"no audio files that can be read; give"),
+        (["a.txt", "b/c.md"], r"no audio files that can be read \(2 other files\); give"),
+        (["a/x.m4a", "b/y.m4a", "z.txt"], r"can be read \(3 other files, such as 'a/x.m4a'\); give"),
+        (["clips.csv"], r"can be read \(1 other file, such as 'clips.csv'\); .* a table by its own name"),
+    ],
+)
 def test_folder_without_audio__is_refused(tmp_path, names, message):
     with pytest.raises(CorpusError, match=message):
         read_corpus(plant(tmp_path, *names))
@@ -150,7 +158,7 @@ def test_digest__depends_on_rows_and_order_and_not_on_the_place(tmp_path):
 def test_manifest__says_what_it_holds(tmp_path):
     manifest = read_corpus(plant(tmp_path, "a/x.wav", "b/y.wav", "z.wav", "README"))
     assert manifest.classes == ["a", "b"]
-    assert repr(manifest) == f"<Manifest of {str(tmp_path)!r}: 3 clips, 2 classes, 1 other files ignored>"
+    assert repr(manifest) == f"<Manifest of {str(tmp_path)!r}: 3 clips, 2 classes, 1 other file ignored>"
 
 
 def test_patterns__group_1_is_the_value_and_no_match_is_none(tmp_path):

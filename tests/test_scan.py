@@ -86,6 +86,19 @@ def test_equal_audio_in_another_lossless_format__is_a_copy(tmp_path):
     assert kinds(fastspec.scan(write_corpus(tmp_path, rows))) == ["copies-across-groups"]
 
 
+def test_files_that_may_have_been_meant__are_told_of(tmp_path):
+    manifest = write_corpus(tmp_path, good_rows())
+    (tmp_path / "notes.txt").touch()
+    assert kinds(fastspec.scan(manifest)) == []
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x.M4A").touch()
+    manifest = read_corpus(tmp_path)
+    assert repr(manifest).endswith(", 3 other files ignored ('t.csv' is one)>")
+    table, sound = [problem for problem in fastspec.scan(manifest).problems if not problem.spoils]
+    assert (table.kind, table.text) == ("table-beside", "1 table lies in the folder, not read, such as 't.csv'")
+    assert (sound.kind, sound.text) == ("unknown-format", "1 file left out, of a format that cannot be read, such as 'more/x.M4A'")
+
+
 def test_copies_across_groups__do_no_harm_once_a_split_keeps_them_together(tmp_path):
     rows = [(path, label, group, None, 7 if path in ("00.wav", "02.wav") else None) for path, label, group, *_ in good_rows()]
     report = fastspec.scan(write_corpus(tmp_path, rows))
@@ -131,7 +144,7 @@ def test_rows_that_cannot_be_read__are_told_by_row_for_tables_and_by_path_for_fo
         f"{tmp_path / 't.csv'} has 3 rows that cannot be read: row 3 'gone.wav' is unreadable: no such file; row 4 'b.wav' is empty: the "
         "clip starts at 7.5 s and the recording ends at 0.1 s; row 5 'c.wav' is unreadable: Format not recognised (row 1 is the header)"
     )
-    (problem,) = fastspec.scan(read_corpus(tmp_path)).problems
+    (problem,) = fastspec.scan(read_corpus(tmp_path)).spoiling
     assert problem.text == "1 clip of 3 cannot be read: 'c.wav' is unreadable: Format not recognised"
 
 

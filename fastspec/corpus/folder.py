@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fastspec.corpus.labels import folder_labels, is_audio, is_hidden
+from fastspec.corpus.labels import folder_labels, is_audio, is_hidden, may_be_meant
 from fastspec.corpus.manifest import Manifest, RecordingError, table_of_paths
 from fastspec.corpus.place import Place, UrlPath, is_url, locate, one_line
 from fastspec.corpus.portable import fixed
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, counted
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,23 @@ def read_folder(root: Place) -> Manifest:
         CorpusError: a folder in it cannot be read, or none holds audio.
     """
     names: dict[str, str] = {}
-    ignored = 0
+    ignored, unread = 0, list[str]()
     for name in walk(root):
         if is_audio(name):
             names[as_text(name)] = name
         else:
             ignored += 1
+            unread += [as_text(name)] if may_be_meant(name) else []
     if not names:
-        others = f" ({ignored} other files)" if ignored else ""
-        raise CorpusError(f"{root} holds no audio files{others}; give a folder of recordings, in sub-folders named after their classes")
+        such = f", such as {min(unread)!r}" if unread else ""
+        others = f" ({counted(ignored, 'other file')}{such})" if ignored else ""
+        advice = (
+            "give a folder of recordings (FLAC, WAV, Ogg, MP3, …), in sub-folders named after their classes, or a table by its own name"
+        )
+        raise CorpusError(f"{root} holds no audio files that can be read{others}; {advice}")
     paths = sorted(names)
     escaped = {path: name for path, name in names.items() if path != name}
-    return Manifest(table_of_paths(paths, folder_labels(paths)), str(root), Files(root, escaped), ignored)
+    return Manifest(table_of_paths(paths, folder_labels(paths)), str(root), Files(root, escaped), ignored, unread=tuple(sorted(unread)))
 
 
 def walk(root: Place) -> Iterator[str]:

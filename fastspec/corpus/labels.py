@@ -9,6 +9,9 @@ from fastspec.errors import CorpusError
 
 _LIBSNDFILE = "8svx aif aifc aiff au avr bwf caf flac iff ircam mp2 mp3 nist oga ogg opus paf pvf rf64 sds sf snd sph svx voc w64 wav wave"
 AUDIO_EXTENSIONS = frozenset(_LIBSNDFILE.split())
+_ELSEWHERE = "3gp aac ac3 amr ape dts m4a m4b mka mov mp4 mpc tta webm wma wv"
+_OTHER_AUDIO = frozenset(_ELSEWHERE.split())
+_TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 def is_hidden(path: str) -> bool:
@@ -29,6 +32,25 @@ def is_audio(path: str) -> bool:
     # Not pathlib, which takes several times as long: archives have names by the million.
     stem, _, extension = path.rpartition("/")[2].rpartition(".")
     return bool(stem) and extension.lower() in AUDIO_EXTENSIONS
+
+
+def table_format(name: str) -> str | None:
+    """The format that a file name's ending says: "csv", "tsv", "jsonl" or "parquet"; the texts may be gzipped.
+
+    >>> table_format("a.CSV"), table_format("a.jsonl.gz"), table_format("a.wav")
+    ('csv', 'jsonl', None)
+    """
+    name = name.lower()
+    return next((form for ending, form in _TABLES.items() if name.removesuffix(".gz" * (form != "parquet")).endswith(ending)), None)
+
+
+def may_be_meant(path: str) -> bool:
+    """Whether a file that is no recording is worth a word: a table, which may have the labels, or sound that libsndfile cannot read.
+
+    >>> may_be_meant("clips.csv"), may_be_meant("a/b.M4A"), may_be_meant("a/b.txt")
+    (True, True, False)
+    """
+    return table_format(path) is not None or path.rpartition(".")[2].lower() in _OTHER_AUDIO
 
 
 def folder_labels(paths: list[str]) -> list[str | None]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from fastspec.corpus.problems import RowProblems
 from fastspec.display import table_html
-from fastspec.errors import FastspecError
+from fastspec.errors import FastspecError, counted
 
 SCHEMA = {
     "path": pl.String,
@@ -92,6 +92,7 @@ class Manifest:
         ignored: files of the corpus that are not audio by their extension.
         origins: of the rows of tables, the `table` and the `row` in it, counted as an editor shows it.
         problems: of a corpus of tables the rows whose file is missing, which costs them but not the run.
+        unread: of a folder, those of the ignored files that may have been meant: tables, and sound that libsndfile cannot read.
         found: what a scan found, row by row, in the columns of `FOUND`; written and read with the table.
     """
 
@@ -101,13 +102,15 @@ class Manifest:
     ignored: int = 0
     origins: pl.DataFrame | None = None
     problems: RowProblems | None = None
+    unread: tuple[str, ...] = ()
     found: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return self.table.height
 
     def __repr__(self) -> str:
-        ignored = f", {self.ignored} other files ignored" if self.ignored else ""
+        such = f" ({self.unread[0]!r} is one)" if self.unread else ""
+        ignored = f", {counted(self.ignored, 'other file')} ignored{such}" if self.ignored else ""
         return f"<Manifest of {self.source!r}: {len(self)} clips, {len(self.classes)} classes{ignored}>"
 
     def _repr_html_(self) -> str:

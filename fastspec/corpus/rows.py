@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from fastspec.corpus.labels import table_format
 from fastspec.corpus.manifest import FOUND, SCHEMA
 from fastspec.corpus.members import MAX_MEMBER_BYTES
 from fastspec.corpus.parquet_audio import PARQUET_ERRORS, ParquetAudio, find_audio_column, parquet_source, read_class_names, scan
@@ -26,7 +27,6 @@ _SHOWN = 10
 _ROWS = 65_536
 _MAX_TABLE_RATIO = 200
 _MIN_TABLE_BYTES = 50_000_000
-_FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 class Texts(NamedTuple):
@@ -44,16 +44,6 @@ class Texts(NamedTuple):
     problems: list[tuple[str, int, str]]
     header: bool = False
     audio: ParquetAudio | None = None
-
-
-def table_format(name: str) -> str | None:
-    """The format that a file name's ending says: "csv", "tsv", "jsonl" or "parquet"; the texts may be gzipped.
-
-    >>> table_format("a.CSV"), table_format("a.jsonl.gz"), table_format("a.wav")
-    ('csv', 'jsonl', None)
-    """
-    name = name.lower()
-    return next((form for ending, form in _FORMATS.items() if name.removesuffix(".gz" * (form != "parquet")).endswith(ending)), None)
 
 
 def read_texts(place: Place, columns: Mapping[str, str], *, several: bool = False) -> Texts:

@@ -8,11 +8,10 @@ from pathlib import Path
 from fastspec.corpus.archive import read_archive
 from fastspec.corpus.folder import read_folder, walk
 from fastspec.corpus.kaldi import read_kaldi
-from fastspec.corpus.labels import is_audio
+from fastspec.corpus.labels import is_audio, table_format
 from fastspec.corpus.lhotse import find_lhotse, lhotse_kind, read_lhotse
 from fastspec.corpus.manifest import Manifest
 from fastspec.corpus.place import Place, UrlPath, list_names, locate
-from fastspec.corpus.rows import table_format
 from fastspec.corpus.table import read_table, read_tables, split_of
 from fastspec.corpus.tarball import is_tar
 from fastspec.corpus.webdataset import read_tars

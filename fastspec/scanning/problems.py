@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from fastspec.corpus import Manifest, RowProblems
+from fastspec.corpus.labels import table_format
 from fastspec.errors import counted
 from fastspec.scanning.header import HeaderTest
 from fastspec.scanning.report import Problem, join_copies
@@ -22,7 +23,7 @@ def find_problems(manifest: Manifest, clips: pl.DataFrame, header: HeaderTest | 
     """
     usable = clips.filter(pl.col("status") == "ok")
     problems = [*_find_unreadable(manifest, clips), *_find_copies(usable), *_find_straddling(usable), *_find_lonely(usable)]
-    problems += _find_leaks(header)
+    problems += [*_find_leaks(header), *_find_unread(manifest)]
     return sorted(problems, key=lambda problem: not problem.spoils)
 
 
@@ -97,3 +98,16 @@ def _find_leaks(header: HeaderTest | None) -> Iterator[Problem]:
         text = text.replace("alone predict", "alone predicts")
         advice = "natural where classes last differently, a leak where they were cut differently"
         yield Problem("length-leak", header.recordings, text, advice, spoils=False)
+
+
+def _find_unread(manifest: Manifest) -> Iterator[Problem]:
+    """Files of a folder that were not read and may have been meant."""
+    tables = [name for name in manifest.unread if table_format(name)]
+    sounds = [name for name in manifest.unread if not table_format(name)]
+    if tables:
+        text = f"{counted(len(tables), 'table lies', 'tables lie')} in the folder, not read, such as {tables[0]!r}"
+        advice = "labels are names of folders here: give the table instead, if its columns are meant"
+        yield Problem("table-beside", len(manifest), text, advice, spoils=False)
+    if sounds:
+        text = f"{counted(len(sounds), 'file')} left out, of a format that cannot be read, such as {sounds[0]!r}"
+        yield Problem("unknown-format", 0, text, "convert them to FLAC or WAV, for instance by ffmpeg", spoils=False)

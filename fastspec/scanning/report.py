@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
     Attributes:
         kind: one of unreadable, conflicting-labels, copies-across-groups, copies-across-splits, groups-across-splits, one-group,
-            header-leak, length-leak.
+            header-leak, length-leak, table-beside, unknown-format.
         clips: how many it concerns.
         text: what it is, with an example.
         advice: what to do.
