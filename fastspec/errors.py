@@ -7,6 +7,9 @@ and shows its traceback.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# C0 and C1, but for tab and line feed.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
 
 class FastspecError(Exception):
     """Base of every error that a user can cause and can mend."""
@@ -64,6 +67,15 @@ def brief(text: str, *, most: int = 500) -> str:
     ('a path', 'a ve…path')
     """
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2) :]}"
+
+
+def printable(text: str) -> str:
+    r"""A text with the characters made visible that would colour, overwrite or rename a terminal.
+
+    >>> printable("\x1b[2Jcat\n")
+    '\\x1b[2Jcat\n'
+    """
+    return text.translate(_CONTROLS)
 
 
 def choices(given: str, allowed: Iterable[str]) -> str:

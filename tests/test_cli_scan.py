@@ -26,6 +26,16 @@ def fastspec(*arguments, **options):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **options)
 
 
+def test_names_with_control_characters__do_not_reach_the_terminal(tmp_path):
+    for label in ("\x1b[31mred", "\x9bblue"):
+        (tmp_path / "c" / label).mkdir(parents=True)
+        soundfile.write(tmp_path / "c" / label / "\x1b]0;title\x07.wav", np.zeros(800), 8000)
+    for result in (fastspec("scan", tmp_path / "c"), fastspec("scan", tmp_path / "c\x1b[2J")):
+        assert result.stdout + result.stderr
+        assert not any(control in result.stdout + result.stderr for control in "\x1b\x9b\x07")
+    assert "\\x1b[31mred" in fastspec("scan", tmp_path / "c").stdout
+
+
 def refused(result, code, *words):
     """One line on standard error with these words, and no traceback."""
     assert result.returncode == code, result.stderr

@@ -6,12 +6,12 @@ import sys
 def main() -> None:
     """Run the command line. A user's mistake is one line on standard error and exit code 2, a negative answer is 1, Ctrl-C is 130."""
     from fastspec.cli.app import build_command
-    from fastspec.errors import FastspecError
+    from fastspec.errors import FastspecError, printable
 
     try:
         build_command()()
     except FastspecError as error:
-        print(f"fastspec: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        print(f"fastspec: {printable(' '.join(str(error).split()))}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `fastspec … | head`
         sys.stderr.close()

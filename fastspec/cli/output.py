@@ -19,9 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def show(*things: Any, stderr: bool = False) -> None:
     """Print texts and tables. Lines of text are left whole, so that paths can be copied."""
-    from rich.console import Console
+    from fastspec.cli.console import SafeConsole
 
-    console = Console(stderr=stderr, highlight=False)
+    console = SafeConsole(stderr=stderr, highlight=False)
     for thing in things:
         console.print(thing, markup=False, soft_wrap=True) if isinstance(thing, str) else console.print(thing)
 
