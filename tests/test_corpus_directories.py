@@ -74,9 +74,14 @@ def test_kaldi__all_bad_lines_are_reported_together(tmp_path):
         "segments row 5 start_s is 'x' and must be 0 or more seconds",
         "segments row 6 has 2 fields, not 4",
         "wav.scp row 2 repeats the recording 'r1'",
-        "wav.scp row 3 has 1 fields, not 2",
+        "wav.scp row 3 has 1 field, not 2",
         "wav.scp row 4 is a place in an archive of Kaldi's: write its recordings as audio files",
     ]
+
+
+def test_kaldi__a_transcript_may_hold_a_line_separator_of_unicode_or_nothing(tmp_path):
+    folder = lay_out(tmp_path / "k", wav_scp="u1 one.wav\r\nu2 two.flac\r\n", text="u1 two\u2028lines\x85here\r\nu2\r\n")
+    assert [(row.path, row.label) for row in rows_of(read_corpus(folder))] == [("one.wav", "two\u2028lines\x85here"), ("two.flac", None)]
 
 
 def test_kaldi__paths_may_start_at_the_working_directory(tmp_path, monkeypatch):

@@ -268,6 +268,14 @@ def test_webdataset__a_text_is_a_label_where_no_folder_is(tmp_path):
     assert paths_and_labels(pack(tmp_path / "t.tar", {"a/1.wav": b"", "a/1.txt": b"a transcript"})) == [("a/1.wav", "a")]
 
 
+def test_webdataset__splits_are_those_of_tables(tmp_path):
+    file = pack(tmp_path / "s.tar", {"1.wav": b"", "1.json": b'{"split": "Test"}', "2.wav": b"", "2.json": b'{"split": "fold-3"}'})
+    assert read_corpus(file).table["split"].to_list() == ["test", "fold-3"]
+    file = pack(tmp_path / "t.tar", {"1.wav": b"", "1.json": b'{"split": "holdout"}'})
+    with pytest.raises(CorpusError, match=r"1 recording whose split cannot be meant, such as '1\.wav', where split is 'holdout'"):
+        read_corpus(file)
+
+
 def test_webdataset__half_a_character_in_the_json_is_text_that_shows_it(tmp_path):
     file = pack(tmp_path / "s.tar", {"1.wav": b"", "1.json": rb'{"label": "\ud800"}'})
     assert read_corpus(file).classes == [r"\ud800"]

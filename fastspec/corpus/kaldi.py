@@ -12,7 +12,7 @@ from fastspec.corpus.place import Place, is_url, list_names
 from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.rows import ROW, TABLE, TEXTS, read_utf8
 from fastspec.corpus.table import manifest_of_texts
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, counted
 
 _LABEL_FILES = ("utt2label", "utt2lang", "text")
 _GROUP_FILES = ("utt2spk",)
@@ -67,12 +67,13 @@ def base_of(folder: Place, paths: list[str]) -> Place:
 
 def _read_lines(folder: Place, name: str, fields: int, problems: RowProblems) -> Iterator[tuple[int, list[str]]]:
     """Number and fields of each line that is not blank; the last field is the rest of it."""
-    for row, line in enumerate(read_utf8(folder / name).decode().splitlines(), start=1):
+    # Not splitlines: a transcript may hold what Unicode calls a line separator.
+    for row, line in enumerate(read_utf8(folder / name).decode().split("\n"), start=1):
         parts = line.split(maxsplit=fields - 1)
         if len(parts) == fields:
             yield row, [part.strip() for part in parts]
-        elif parts:
-            problems.extend([(name, row, f"has {len(parts)} fields, not {fields}")])
+        elif parts and not (name == "text" and len(parts) == 1):  # an utterance in which nothing is said
+            problems.extend([(name, row, f"has {counted(len(parts), 'field')}, not {fields}")])
 
 
 def _read_recordings(folder: Place, problems: RowProblems) -> dict[str, tuple[int, str | None]]:

@@ -13,9 +13,10 @@ from fastspec.corpus.manifest import SCHEMA, Manifest, RecordingError
 from fastspec.corpus.members import manifest_of_members
 from fastspec.corpus.place import Place
 from fastspec.corpus.rows import as_text
+from fastspec.corpus.splits import read_splits
 from fastspec.corpus.table import split_of
 from fastspec.corpus.tarball import TarMembers, index_tar
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, counted
 
 _LABELLED = ("label", "group", "split")
 _LABELS_ALONE = {"cls", "json"}
@@ -112,7 +113,8 @@ def read_tars(places: Sequence[Place], columns: Mapping[str, str], *, source: st
     is labelled as its folder would be. A compressed one keeps its order, in which it is cheap to read; others are sorted by path.
 
     Raises:
-        CorpusError: one of them is not a whole tar, is unsafe, or none holds audio; two have one name; a column that no member has.
+        CorpusError: one of them is not a whole tar, is unsafe, or none holds audio; two have one name; a column that no member has; a split
+            that means nothing.
     """
     if len({place.name for place in places}) < len(places):
         raise CorpusError(f"{source} has two shards of one name; rename one, or read them one by one")
@@ -127,13 +129,25 @@ def read_tars(places: Sequence[Place], columns: Mapping[str, str], *, source: st
     ignored = sum(len(shard.names) for shard in shards) - len(rows)
     if not rows:
         raise CorpusError(f"{source} holds no audio files ({ignored} others); give shards with recordings and their labels beside them")
-    table = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    table = _with_splits(source, pl.DataFrame(rows, schema=SCHEMA, orient="row"))
     _expect_columns(source, table, columns)
     if table["label"].null_count() == len(table):
         labels = folder_labels([name for shard in shards for name in shard.audio])
         table = table.with_columns(pl.Series("label", labels, dtype=pl.String))
     recordings = Shards({shard.place.name: shard.members for shard in shards}) if len(shards) > 1 else shards[0].members
     return Manifest(table, source, recordings, ignored)
+
+
+def _with_splits(source: str, table: pl.DataFrame) -> pl.DataFrame:
+    """The table with its splits as a manifest has them."""
+    split, wrong = read_splits(table["split"], pl.Series(values=[None] * len(table), dtype=pl.String))
+    if senseless := table.select("path", wrong).drop_nulls().rows():
+        path, what = senseless[0]
+        raise CorpusError(
+            f"{source} has {counted(len(senseless), 'recording')} whose split cannot be meant, such as {path!r}, where {what}; "
+            "write train, validation, test or a numbered fold"
+        )
+    return table.with_columns(split)
 
 
 def _expect_columns(source: str, table: pl.DataFrame, columns: Mapping[str, str]) -> None:
