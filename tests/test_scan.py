@@ -93,7 +93,7 @@ def test_files_that_may_have_been_meant__are_told_of(tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more/x.M4A").touch()
     manifest = read_corpus(tmp_path)
-    assert repr(manifest).endswith(", 3 other files ignored ('t.csv' is one)>")
+    assert repr(manifest).endswith(", 3 other files ignored ('more/x.M4A' is one)>")
     table, sound = [problem for problem in fastspec.scan(manifest).problems if not problem.spoils]
     assert (table.kind, table.text) == ("table-beside", "1 table lies in the folder, not read, such as 't.csv'")
     assert (sound.kind, sound.text) == ("unknown-format", "1 file left out, of a format that cannot be read, such as 'more/x.M4A'")
