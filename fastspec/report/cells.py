@@ -89,10 +89,13 @@ def clipped(text: object, longest: int = LONGEST) -> str:
 
 
 def path_end(path: object, longest: int = LONGEST) -> str:
-    """The end of a long path.
+    """As many of a path's last parts as have room.
 
-    >>> path_end("a/" * 90 + "1.wav", 12)
-    '…a/a/a/1.wav'
+    >>> path_end("/data/kits/GMRockKit/Kick-Hard.wav", 26), path_end("a/b.wav"), path_end("x" * 90, 9)
+    ('…/GMRockKit/Kick-Hard.wav', 'a/b.wav', '…xxxxxxxx')
     """
-    text = clipped(str(path)[-longest:], longest)
-    return text if len(str(path)) < longest else f"…{text[1:]}"
+    text = clipped(path, 10 * longest)
+    if len(text) <= longest:
+        return text
+    end = text[1 - longest :]
+    return f"…{end[max(0, end.find('/')) :]}" if "/" in end[1:] else f"…{end}"

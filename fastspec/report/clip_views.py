@@ -17,7 +17,7 @@ from fastspec.errors import FastspecError
 from fastspec.pipeline import load_rows, recordings_of
 from fastspec.report.canvas import Canvas, bare_canvas, column_extremes
 from fastspec.report.frame import shown_part
-from fastspec.report.levels import levels, range_of
+from fastspec.report.levels import in_decibels, levels, range_of
 from fastspec.report.look import Look, Size
 from fastspec.report.png import encode_png
 from fastspec.report.sound import MIME, can_encode, encode_sound
@@ -67,7 +67,8 @@ class Gallery:
     def __init__(self, store: FeatureStore, *, budget_bytes: int, corpus: str | None = None) -> None:
         self.store, self.left_bytes = store, budget_bytes
         self._recordings, self.silent_because = _find_recordings(store, corpus)
-        self._canvas = _make_canvas(store.recipe)
+        self._look = Look(waveform=False)
+        self._canvas = _make_canvas(store.recipe, self._look)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -97,6 +98,13 @@ class Gallery:
     def axes(self) -> str:
         """What the axes of pictures show."""
         return "" if self.recipe is None else f"{label_of(self.recipe.spec)[0]} over time (s)"
+
+    @property
+    def colours(self) -> str:
+        """What the colours of pictures mean."""
+        if self.recipe is not None and in_decibels(self.recipe.spec):
+            return f"black is {self._look.range_db:g} dB and more below the loudest that is shown"
+        return "brighter is more"
 
     def show(self, clips: Sequence[int], importances: Mapping[int, Float32] | None = None) -> list[ClipView]:
         """A view of each clip, in that order; of what is quieter than 80 dB below the loudest of them nothing is seen.
@@ -193,11 +201,11 @@ def _bands_of(whole: Recipe, drawn: Recipe) -> slice:
     return whole.spec.parts()[drawn.spec.features[0]]
 
 
-def _make_canvas(recipe: Recipe) -> Canvas | None:
+def _make_canvas(recipe: Recipe, look: Look) -> Canvas | None:
     drawn = _drawn(recipe)
     if drawn is None:
         return None
-    canvas = bare_canvas(drawn, size=PICTURE, look=Look(waveform=False), relative=False)
+    canvas = bare_canvas(drawn, size=PICTURE, look=look, relative=False)
     return replace(canvas, frames=shown_part(drawn)[1])
 
 

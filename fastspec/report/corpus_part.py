@@ -32,6 +32,7 @@ class CorpusPart(NamedTuple):
 
     Attributes:
         facts: what is in it, by name.
+        told_classes: how many classes, in a sentence.
         spoiling: problems that make scores wrong.
         worth_knowing: other problems.
         failures: what gave no features, and why; None where everything did.
@@ -43,6 +44,7 @@ class CorpusPart(NamedTuple):
     """
 
     facts: dict[str, str]
+    told_classes: str
     spoiling: list[Problem]
     worth_knowing: list[Problem]
     failures: Table | None
@@ -59,6 +61,7 @@ def describe_corpus(store: FeatureStore) -> CorpusPart:
     splits, told = _splits(store)
     return CorpusPart(
         facts=_facts(store, scan),
+        told_classes=f"{counted(len(scan.classes), 'class', 'classes')}." if scan.classes else "No labels.",
         spoiling=scan.spoiling,
         worth_knowing=[problem for problem in scan.problems if not problem.spoils],
         failures=_failures(store.ledger),

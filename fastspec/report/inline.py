@@ -13,7 +13,8 @@ _THEMED = {
     "#000000": "currentColor",
     "#666666": "var(--line)",
     "#cccccc": "var(--faint)",
-    "#e5e5e5": "var(--faint)",
+    "#e6e6e6": "var(--hair)",
+    "#e5e5e5": "var(--hair)",
     "#1f5a99": "var(--accent)",
     "#4878a8": "var(--bar)",
 }
@@ -46,7 +47,7 @@ def inline_svg(figure: Figure, *, name: str, told: str) -> Markup:
             element, name
         )
     view = _LONG_NUMBER.sub(r"\1", root.get("viewBox", ""))
-    root.attrib = {"viewBox": view, "role": "img", "aria-label": told, "style": f"max-width: {1.3 * width_pt:.0f}px"}
+    root.attrib = {"viewBox": view, "role": "img", "aria-label": told, "style": f"width: {1.3 * width_pt:.0f}px"}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
