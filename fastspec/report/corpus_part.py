@@ -88,7 +88,9 @@ def _failures(ledger: pl.DataFrame) -> Table | None:
         return None
     rows = []
     for (status,), clips in failed.group_by(["status"], maintain_order=True):
-        shown = [f"{path_end(path)}: {clipped(reason or 'no reason')}" for path, reason in clips[:_EXAMPLES].select("path", "reason").rows()]
+        shown = [
+            f"{path_end(path)}: {clipped(reason or 'no reason')}" for path, reason in clips[:_EXAMPLES].select("path", "reason").rows()
+        ]
         more = [f"and {len(clips) - _EXAMPLES:,} more"] if len(clips) > _EXAMPLES else []
         rows.append((len(clips), [str(status), "\n".join([*shown, *more]), f"{len(clips):,}"]))
     ordered = [row for _, row in sorted(rows, key=lambda row: -row[0])]
@@ -131,7 +133,9 @@ def _splits(store: FeatureStore) -> tuple[Table | None, str]:
     clips = store.ledger.filter(pl.col("status") == "ok")
     if clips["split"].null_count() < len(clips):
         names = clips["split"].fill_null("none")
-        return _split_table(clips, names, "The split that the corpus gives"), "Scores are those of test clips, by models that never heard them."
+        return _split_table(
+            clips, names, "The split that the corpus gives"
+        ), "Scores are those of test clips, by models that never heard them."
     clips = clips.drop_nulls("label")
     if clips.is_empty():
         return None, "The clips have no labels, so that there is nothing to split."

@@ -118,9 +118,7 @@ def _kept_scores(part: ModelPart, bundle: Bundle) -> ModelPart:
     )
 
 
-def _scored_part(
-    store: FeatureStore, bundle: Bundle, gallery: Gallery, result: Evaluation, card: list[Block], *, seed: int
-) -> ModelPart:
+def _scored_part(store: FeatureStore, bundle: Bundle, gallery: Gallery, result: Evaluation, card: list[Block], *, seed: int) -> ModelPart:
     beside, many = majority_beside(result, seed=seed), len(result.classes) > _MOST_ACROSS
     left_out = "".join(f"; {n:,} {clipped(reason)}" for reason, n in result.left_out.items())
     tested = f"{counted(len(result.clips), result.by)} of {counted(len(set(result.groups)), 'group')}"
@@ -162,7 +160,8 @@ def _pairs_table(result: Evaluation) -> Table:
     order = np.argsort(-counts, axis=None, kind="stable")[:20]
     pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, counts.shape), strict=True) if counts[i, j]]
     rows = [
-        [clipped(result.classes[i]), clipped(result.classes[j]), f"{counts[i, j]:,.0f}", f"{counts[i, j] / totals[i]:.1%}"] for i, j in pairs
+        [clipped(result.classes[i]), clipped(result.classes[j]), f"{counts[i, j]:,.0f}", f"{counts[i, j] / totals[i]:.1%}"]
+        for i, j in pairs
     ]
     return Table("The most frequent mistakes", ["actual", "taken for", "number", "of the class"], rows, texts=2)
 

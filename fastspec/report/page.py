@@ -92,22 +92,26 @@ def write_report(
     model = None if bundle is None else describe_model(store, bundle, gallery, seed=seed)
     shown, more = _gallery_rows(store)
     views = [(clipped(label), gallery.show(clips)) for label, clips in shown]
-    page = _environment().get_template("report.html").render(
-        store=store,
-        name=clipped(store.path.name),
-        corpus=describe_corpus(store),
-        gallery=gallery,
-        views=views,
-        more_classes=more,
-        board=_board_table(board),
-        board_picture=_board_picture(board),
-        model=model,
-        recipe=store.recipe.to_toml(),
-        versions=_versions(store, bundle),
-        version=fastspec.__version__,
-        picture_size=PICTURE,
-        wave_size=(COLUMNS, WAVE_HEIGHT),
-        longest_s=LONGEST_S,
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            store=store,
+            name=clipped(store.path.name),
+            corpus=describe_corpus(store),
+            gallery=gallery,
+            views=views,
+            more_classes=more,
+            board=_board_table(board),
+            board_picture=_board_picture(board),
+            model=model,
+            recipe=store.recipe.to_toml(),
+            versions=_versions(store, bundle),
+            version=fastspec.__version__,
+            picture_size=PICTURE,
+            wave_size=(COLUMNS, WAVE_HEIGHT),
+            longest_s=LONGEST_S,
+        )
     )
     data = page.encode()
     if len(data) > LIMIT_BYTES:
@@ -147,7 +151,9 @@ def read_board(path: Path) -> list[dict[str, Any]]:
     try:
         board = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise ReportError(f"the leaderboard {path} cannot be read ({type(error).__name__}); give one of 'fastspec leaderboard -o'") from None
+        raise ReportError(
+            f"the leaderboard {path} cannot be read ({type(error).__name__}); give one of 'fastspec leaderboard -o'"
+        ) from None
     missing = [name for name in LeaderboardRow._fields if name not in board.columns]
     if missing:
         raise ReportError(f"{path} has no column {missing[0]!r}, so it is no leaderboard; give one of 'fastspec leaderboard -o'")
@@ -186,7 +192,8 @@ def _board_table(board: Sequence[Mapping[str, Any]]) -> Table | None:
     several = len({row["store"] for row in board}) > 1
     names = [path_end(name) for name in short_names(board)] if several else [clipped(row["model"]) for row in board]
     rows = [
-        [name, *(scored(row, score) for score in _BOARD), size(row["size_bytes"])] for name, row in zip(names, board[:_MOST_ON_BOARD], strict=False)
+        [name, *(scored(row, score) for score in _BOARD), size(row["size_bytes"])]
+        for name, row in zip(names, board[:_MOST_ON_BOARD], strict=False)
     ]
     return Table("Scores with 95 % intervals over groups; the lowest log-loss comes first", ["model", *_BOARD.values(), "size"], rows)
 

@@ -33,9 +33,7 @@ def encode_sound(samples: NDArray[np.float32], sample_rate: int) -> bytes:
     finite = np.nan_to_num(samples[: round(LONGEST_S * sample_rate)], posinf=1.0, neginf=-1.0).astype(np.float32)
     sound = change_rate(finite, sample_rate, target_hz=target_hz, quality="HQ")
     file = io.BytesIO()
-    soundfile.write(
-        file, np.clip(sound, -1.0, 1.0), target_hz, format="MP3", subtype="MPEG_LAYER_III", compression_level=_COMPRESSION
-    )
+    soundfile.write(file, np.clip(sound, -1.0, 1.0), target_hz, format="MP3", subtype="MPEG_LAYER_III", compression_level=_COMPRESSION)
     return file.getvalue()
 
 
