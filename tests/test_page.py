@@ -2,25 +2,28 @@
 
 import base64
 import io
+import json
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from hatchling.builders.wheel import WheelBuilder
 from PIL import Image
 from typer.testing import CliRunner
 
 from fastspec.cli.app import app
 from fastspec.corpus import read_corpus
 from fastspec.errors import FastspecError, LearnError
-from fastspec.learn import Bundle, leaderboard, load_bundle, train
+from fastspec.learn import Bundle, evaluate_model, leaderboard, train
 from fastspec.learn.ranking import write_board
 from fastspec.pipeline import featurize
 from fastspec.presets import preset
@@ -109,7 +112,6 @@ def page(made, tmp_path) -> Page:
 def test_page__has_what_was_promised(page):
     headings = "Corpus Problems Classes Clips Splits Model: logistic Most confident mistakes Model card Recipe"
     assert all(heading in page.text for heading in headings.split())
-    assert "12 clips of 1 group" not in page.text
     assert "9 clips of 1 group, none of which it learned from" in page.text
     assert 'features = [ "mel", ]' in page.text.replace("[\n", "[ ")
 
@@ -137,7 +139,7 @@ def test_page__can_be_read_with_a_screen_reader_and_a_keyboard(page):
 def test_headings__leave_no_level_out(page):
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_page__asks_for_nothing_and_runs_nothing(page, tmp_path):
@@ -155,7 +157,7 @@ def test_page__asks_for_nothing_and_runs_nothing(page, tmp_path):
     assert policy == "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
-def test_pictures_and_sounds__are_those_of_the_clips(page, made):
+def test_pictures_and_sounds__are_those_of_the_clips(page):
     kinds = {attrs["src"].partition(";")[0] for attrs in page.all("img")}
     assert kinds == {"data:image/png"}
     images = [Image.open(io.BytesIO(base64.b64decode(attrs["src"].partition(",")[2]))) for attrs in page.all("img")]
@@ -166,14 +168,12 @@ def test_pictures_and_sounds__are_those_of_the_clips(page, made):
 
 
 def test_scores__are_those_of_evaluation_on_clips_that_the_model_has_not_learned_from(page, made):
-    from fastspec.learn import evaluate_model
-
     result = evaluate_model(*made)
     assert f"{result.scores.accuracy:.3f}" in page.text
     assert "27 kept for training" in page.text
 
 
-def test_surest_mistakes__come_first_and_are_explained(page, made):
+def test_surest_mistakes__come_first_and_are_explained(page):
     told = [float(share) for share in re.findall(r"([\d.]+) % sure", page.text)]
     assert told == sorted(told, reverse=True)
     assert told
@@ -181,7 +181,7 @@ def test_surest_mistakes__come_first_and_are_explained(page, made):
     assert len(explained) == len(told)
 
 
-def test_store_that_the_model_learned_from__is_not_scored(tmp_path, made):
+def test_store_that_the_model_learned_from__is_not_scored(tmp_path):
     store = make_store(write_corpus(tmp_path / "sounds", {"low": 300.0, "high": 2400.0}), tmp_path / "s.zarr")
     write_report(store, tmp_path / "held.html", bundle=train(store, "logistic", folds=2))
     write_report(store, tmp_path / "none.html", bundle=train(store, "logistic"))
@@ -218,9 +218,12 @@ def test_hostile_names__are_text_everywhere(tmp_path):
 def test_endless_names_and_controls__stay_short_and_printable(tmp_path):
     sounds = [(f"{'p' * 5000}\x07{i}", tone(300.0 + 500 * (i % 2), seed=i), 8000, ("x" * 20000 + "\n\x00", "b")[i % 2]) for i in range(6)]
     store = featurize(read_corpus(sounds), tmp_path / "s.zarr", recipe=RECIPE, workers=0)
-    written = write_report(store, tmp_path / "r.html")
-    assert written.size_bytes < 100_000
-    assert not re.search(r"[\x00-\x08\x0b-\x1f]", (tmp_path / "r.html").read_text(encoding="utf8"))
+    write_report(store, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf8")
+    assert "xxx" in text
+    assert "x" * 200 not in text
+    assert "p" * 200 not in text
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", text)
 
 
 def test_failed_clips__are_told_with_their_reasons(tmp_path):
@@ -291,7 +294,7 @@ def test_recording_that_is_another_now__is_not_played(tmp_path):
 
 @pytest.mark.parametrize("features", ["mfcc", "chroma", "stft", ("mel", "rms"), "zcr"])
 def test_features_of_any_kind__are_drawn_where_they_have_bands(tmp_path, features):
-    recipe = RECIPE.replace(features=features)
+    recipe = RECIPE.replace(features=features, n_mfcc=13)
     store = make_store(write_corpus(tmp_path / "sounds", {"low": 300.0, "high": 2400.0}, each=2), tmp_path / "s.zarr", recipe=recipe)
     write_report(store, tmp_path / "r.html")
     page = Page(tmp_path / "r.html")
@@ -300,21 +303,29 @@ def test_features_of_any_kind__are_drawn_where_they_have_bands(tmp_path, feature
 
 
 def test_report_of_thousands_of_clips_in_hundreds_of_classes__is_small(tmp_path):
-    rng = np.random.default_rng(0)
-    recipe = RECIPE.replace(clip_s=6.0, sample_rate=24000)
-    loud = [rng.normal(0, 0.2, 6 * 24000).astype(np.float32) for _ in range(8)]
-    sounds = [(f"{i:05}.wav", np.roll(loud[i % 8], i), 24000, f"class {i % 300}") for i in range(1200)]
-    store = featurize(read_corpus(sounds), tmp_path / "s.zarr", recipe=recipe, workers=2)
-    for i in range(60):
-        label = tmp_path / "sounds" / f"{i % 20}"
-        label.mkdir(parents=True, exist_ok=True)
-        soundfile.write(label / f"{i}.wav", loud[i % 8], 24000)
-    audible = featurize(read_corpus(tmp_path / "sounds"), tmp_path / "a.zarr", recipe=recipe, workers=2)
+    quiet = np.random.default_rng(0).normal(0, 0.2, (3000, 400)).astype(np.float32)
+    store = featurize(
+        read_corpus([(f"{i:05}.wav", samples, 8000, f"class {i % 300}") for i, samples in enumerate(quiet)]),
+        tmp_path / "s.zarr",
+        recipe=RECIPE,
+        workers=0,
+    )
     assert write_report(store, tmp_path / "s.html").size_bytes < 2_000_000
     assert "276 smaller classes are not shown" in Page(tmp_path / "s.html").text
-    written = write_report(audible, tmp_path / "a.html")
+
+
+def test_sounds_of_many_classes__stay_within_the_budget(tmp_path):
+    loud = np.random.default_rng(0).normal(0, 0.2, (24, 6 * 24000)).astype(np.float32)
+    for i, samples in enumerate(loud):
+        for copy in range(2):
+            (tmp_path / "sounds" / f"{i}").mkdir(parents=True, exist_ok=True)
+            soundfile.write(tmp_path / "sounds" / f"{i}" / f"{copy}.wav", np.roll(samples, copy), 24000)
+    recipe = RECIPE.replace(clip_s=6.0, sample_rate=24000)
+    store = featurize(read_corpus(tmp_path / "sounds"), tmp_path / "a.zarr", recipe=recipe, workers=2)
+    written = write_report(store, tmp_path / "a.html")
+    assert written.clips == 48
+    assert written.sounds == 48
     assert written.size_bytes < 5_000_000
-    assert written.sounds > 20
 
 
 def test_budget_that_is_spent__leaves_clips_without_sound(tmp_path, made, monkeypatch):
@@ -368,13 +379,10 @@ def test_command__writes_a_page_and_says_what(made, tmp_path):
     command = ["report", str(store.path), str(tmp_path / "model"), "-o", str(tmp_path / "r.html"), "-m", "logistic", "--json"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    import json
-
     (row,) = json.loads(result.stdout)["rows"]
     assert row["path"] == str(tmp_path / "r.html")
     assert row["size_bytes"] == (tmp_path / "r.html").stat().st_size
     assert "Leaderboard" in Page(tmp_path / "r.html").text
-    assert load_bundle(tmp_path / "model").classes == bundle.classes
 
 
 def test_command__refuses_a_board_beside_classifiers(made, tmp_path):
@@ -382,7 +390,7 @@ def test_command__refuses_a_board_beside_classifiers(made, tmp_path):
     assert isinstance(CliRunner().invoke(app, command).exception, LearnError)
 
 
-def test_missing_jinja__is_one_line_that_says_what_to_install(tmp_path):
+def test_missing_jinja__is_one_line_that_says_what_to_install():
     code = "import sys; sys.modules['jinja2'] = None; from fastspec.report import write_report"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "write_report needs Jinja2, which is not installed; run: pip install 'fastspec[report]'" in done.stderr
@@ -390,8 +398,6 @@ def test_missing_jinja__is_one_line_that_says_what_to_install(tmp_path):
 
 def test_wheel__holds_templates_and_style(tmp_path):
     root = Path(__file__).resolve().parents[1]
-    from hatchling.builders.wheel import WheelBuilder
-
     shutil.copytree(root, tmp_path / "src", ignore=shutil.ignore_patterns(".*", "__pycache__", "out", "tests", "bench"))
     (wheel,) = WheelBuilder(str(tmp_path / "src")).build(directory=str(tmp_path), versions=["standard"])
     names = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "report/templates" in name}

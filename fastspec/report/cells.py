@@ -25,19 +25,22 @@ class Scored(NamedTuple):
     interval: str
 
 
+Content = str | Bar | Scored
+
+
 class Table(NamedTuple):
     """A table: the first columns are texts, the others numbers, to the right."""
 
     caption: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[str | Bar | Scored]]
+    rows: Sequence[Sequence[Content]]
     texts: int = 1
 
 
 class Cell(NamedTuple):
     """How many clips of one class were given one answer, and their share of the class in percent."""
 
-    count: str
+    clips: str
     percent: float
     right: bool
 
@@ -54,7 +57,7 @@ def make_matrix(caption: str, counts: ArrayLike, classes: Sequence[str], answers
     """The matrix of `(classes, answers)` counts.
 
     >>> make_matrix("pets", [[3, 1]], ["cat"], ["cat", "dog"]).rows
-    [('cat', [Cell(count='3', percent=75.0, right=True), Cell(count='1', percent=25.0, right=False)])]
+    [('cat', [Cell(clips='3', percent=75.0, right=True), Cell(clips='1', percent=25.0, right=False)])]
     """
     rows = []
     for name, row in zip(classes, np.asarray(counts, np.float64).tolist(), strict=True):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from fastspec.errors import LearnError, counted
 from fastspec.learn.dataset import join_groups
 from fastspec.learn.splits import make_folds
-from fastspec.report.cells import Bar, Table, clipped, path_end
+from fastspec.report.cells import Bar, Content, Table, clipped, path_end
 from fastspec.report.corpus_pictures import plot_durations
 from fastspec.report.corpus_text import scan_facts
 from fastspec.report.inline import inline_svg
@@ -107,7 +107,7 @@ def _classes(scan: ScanReport) -> Table | None:
         return None
     ordered = sorted(scan.classes, key=lambda row: (-row["clips"], row["label"]))
     shown, most = ordered[:MOST_CLASSES], ordered[0]["clips"]
-    rows: list[list[str | Bar]] = [
+    rows: list[list[Content]] = [
         [clipped(row["label"]), Bar(100 * row["clips"] / most, f"{row['clips']:,}"), _length(row["hours"]), f"{row['groups']:,}"]
         for row in shown
     ]

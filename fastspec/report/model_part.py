@@ -15,7 +15,7 @@ from fastspec.learn.explanation import occlude
 from fastspec.learn.metrics import HEADLINES, class_areas
 from fastspec.report import ReportError
 from fastspec.report.card_blocks import Block, card_blocks
-from fastspec.report.cells import Matrix, Scored, Table, clipped, make_matrix, scored
+from fastspec.report.cells import Content, Matrix, Table, clipped, make_matrix, scored
 from fastspec.report.clip_views import ClipView, Gallery
 from fastspec.report.inline import inline_svg
 from fastspec.report.reliability import plot_reliability
@@ -110,7 +110,7 @@ def _kept_scores(part: ModelPart, bundle: Bundle) -> ModelPart:
     if metrics is None:
         return part._replace(told=f"{seen} It holds no others: train it with --evaluate, or give a store of other clips.")
     counts = f"{metrics['n_tested']:,} of {counted(metrics['n_groups'], 'group')}, in {metrics['folds']} folds of whole groups"
-    rows = [[_NAMES[name], scored(metrics["headline"], name)] for name in HEADLINES]
+    rows: list[list[Content]] = [[_NAMES[name], scored(metrics["headline"], name)] for name in HEADLINES]
     return part._replace(
         told=f"{seen} These are {_HELD_OUT}: {counts}.",
         headline=Table("Held-out scores with 95 % intervals over groups", ["score", part.name], rows),
@@ -122,12 +122,13 @@ def _scored_part(store: FeatureStore, bundle: Bundle, gallery: Gallery, result: 
     beside, many = majority_beside(result, seed=seed), len(result.classes) > _MOST_ACROSS
     left_out = "".join(f"; {n:,} {clipped(reason)}" for reason, n in result.left_out.items())
     tested = f"{counted(len(result.clips), result.by)} of {counted(len(set(result.groups)), 'group')}"
-    both = [(scored(result.headline(), name), scored(beside.headline(), name)) for name in HEADLINES]
+    told = [scored(result.headline(), name) for name in HEADLINES], [scored(beside.headline(), name) for name in HEADLINES]
+    rows: list[list[Content]] = [[_NAMES[name], mine, best] for name, mine, best in zip(HEADLINES, *told, strict=True)]
     heads = ["score", clipped(result.model), "best single answer"]
     return ModelPart(
         name=bundle.plugin.name,
         told=f"Scored on {tested}, none of which it learned from. Left out: {left_out[2:] or 'nothing'}.",
-        headline=Table("Scores with 95 % intervals over groups", heads, [[_NAMES[n], *b] for n, b in zip(HEADLINES, both, strict=True)]),
+        headline=Table("Scores with 95 % intervals over groups", heads, rows),
         per_class=_class_table(result.per_class()),
         confusion=None if many else make_matrix("Actual classes against the likeliest ones", *_square(result)),
         mistaken_pairs=_pairs_table(result) if many else None,
@@ -146,7 +147,7 @@ def _square(result: Evaluation) -> tuple[list[list[float]], list[str], list[str]
 
 def _class_table(rows: list[dict[str, Any]]) -> Table:
     shown = sorted(rows, key=lambda row: -row["support"])[:_MOST_CLASSES] if len(rows) > _MOST_CLASSES else rows
-    cells: list[list[str | Scored]] = [
+    cells: list[list[Content]] = [
         [clipped(row["name"]), *(scored(row, name) for name in ("precision", "recall", "f1")), f"{row['support']:,}"] for row in shown
     ]
     caption = "Each class, with 95 % intervals over groups" + (f"; the {len(shown)} largest" if len(shown) < len(rows) else "")
@@ -173,7 +174,7 @@ def _answers(bundle: Bundle, result: Evaluation) -> Matrix | None:
     given = bundle.decisions.answer(result.probabilities, result.classes)
     answers = [*result.classes, *sorted(set(given) - set(result.classes))]
     counts = np.zeros((len(result.classes), len(answers)))
-    np.add.at(counts, (result.labels, [answers.index(answer) for answer in given]), 1)
+    np.add.at(counts, (result.labels, np.array([answers.index(answer) for answer in given])), 1)
     names = [clipped(name, 30) for name in answers]
     return make_matrix("Actual classes against the model's answers", counts, names[: len(result.classes)], names)
 

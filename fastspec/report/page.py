@@ -13,7 +13,7 @@ import fastspec
 from fastspec.learn import Bundle, LeaderboardRow
 from fastspec.report import ReportError
 from fastspec.report.board import plot_leaderboard
-from fastspec.report.cells import Scored, Table, clipped, path_end, scored
+from fastspec.report.cells import Content, Scored, Table, clipped, path_end, scored
 from fastspec.report.clip_views import COLUMNS, PICTURE, WAVE_HEIGHT, Gallery
 from fastspec.report.corpus_part import describe_corpus
 from fastspec.report.inline import inline_svg
@@ -191,7 +191,7 @@ def _board_table(board: Sequence[Mapping[str, Any]]) -> Table | None:
         return None
     several = len({row["store"] for row in board}) > 1
     names = [path_end(name) for name in short_names(board)] if several else [clipped(row["model"]) for row in board]
-    rows = [
+    rows: list[list[Content]] = [
         [name, *(scored(row, score) for score in _BOARD), size(row["size_bytes"])]
         for name, row in zip(names, board[:_MOST_ON_BOARD], strict=False)
     ]
