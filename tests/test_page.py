@@ -252,7 +252,7 @@ def test_store_without_classes_or_with_one__has_a_report(tmp_path, label):
     store = featurize(read_corpus(sounds), tmp_path / "s.zarr", recipe=RECIPE, workers=0)
     write_report(store, tmp_path / "r.html")
     text = Page(tmp_path / "r.html").text
-    assert ("No labels" in text) == (label is None)
+    assert ("no labels." in text) == (label is None)
     assert ("Clips of 1 class" in text) == (label is not None)
 
 

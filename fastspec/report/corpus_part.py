@@ -32,7 +32,7 @@ class CorpusPart(NamedTuple):
 
     Attributes:
         facts: what is in it, by name.
-        told_classes: how many classes, in a sentence.
+        lead: the same in a sentence.
         spoiling: problems that make scores wrong.
         worth_knowing: other problems.
         failures: what gave no features, and why; None where everything did.
@@ -44,7 +44,7 @@ class CorpusPart(NamedTuple):
     """
 
     facts: dict[str, str]
-    told_classes: str
+    lead: str
     spoiling: list[Problem]
     worth_knowing: list[Problem]
     failures: Table | None
@@ -61,7 +61,7 @@ def describe_corpus(store: FeatureStore) -> CorpusPart:
     splits, told = _splits(store)
     return CorpusPart(
         facts=_facts(store, scan),
-        told_classes=f"{counted(len(scan.classes), 'class', 'classes')}." if scan.classes else "No labels.",
+        lead=_lead(scan),
         spoiling=scan.spoiling,
         worth_knowing=[problem for problem in scan.problems if not problem.spoils],
         failures=_failures(store.ledger),
@@ -71,6 +71,12 @@ def describe_corpus(store: FeatureStore) -> CorpusPart:
         splits=splits,
         split_told=told,
     )
+
+
+def _lead(scan: ScanReport) -> str:
+    classes = counted(len(scan.classes), "class", "classes") if scan.classes else "no labels"
+    recordings, groups = counted(scan.recordings, "recording"), counted(scan.groups, "group")
+    return f"{counted(scan.clips, 'clip')} of {recordings} in {groups}: {_length(scan.hours)}, {classes}."
 
 
 def _facts(store: FeatureStore, scan: ScanReport) -> dict[str, str]:

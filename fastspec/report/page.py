@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +92,8 @@ def write_report(
     gallery = Gallery(store, budget_bytes=_MEDIA_BYTES, corpus=corpus)
     model = None if bundle is None else describe_model(store, bundle, gallery, seed=seed)
     shown, more = _gallery_rows(store)
-    views = [(clipped(label), gallery.show(clips)) for label, clips in shown]
+    views = iter(gallery.show([clip for _, clips in shown for clip in clips]))
+    classes = [(clipped(label), list(islice(views, len(clips)))) for label, clips in shown]
     page = (
         _environment()
         .get_template("report.html")
@@ -100,7 +102,7 @@ def write_report(
             name=clipped(store.path.name),
             corpus=describe_corpus(store),
             gallery=gallery,
-            views=views,
+            classes=classes,
             more_classes=more,
             board=_board_table(board),
             board_picture=_board_picture(board),
@@ -120,7 +122,7 @@ def write_report(
         write_atomically(target, data)
     except OSError as error:
         raise ReportError(f"the report cannot be written to {target}: {error.strerror or error}; choose another place") from None
-    every = [view for _, some in views for view in some] + [found.view for found in (model.mistakes if model else None) or ()]
+    every = [view for _, some in classes for view in some] + [found.view for found in (model.mistakes if model else None) or ()]
     return Report(target, len(data), len(every), sum(view.sound is not None for view in every), gallery.silent_because)
 
 
