@@ -130,7 +130,7 @@ def _scored_part(store: FeatureStore, bundle: Bundle, gallery: Gallery, result: 
         told=f"Scored on {tested}, none of which it learned from. Left out: {left_out[2:] or 'nothing'}.",
         headline=Table("Scores with 95 % intervals over groups", heads, rows),
         per_class=_class_table(result.per_class()),
-        confusion=None if many else make_matrix("Actual classes against the likeliest ones", *_square(result)),
+        confusion=None if many else make_matrix("Actual classes (rows) against the likeliest", *_square(result)),
         mistaken_pairs=_pairs_table(result) if many else None,
         answers=None if many else _answers(bundle, result),
         roc=_roc(result, seed),
@@ -176,7 +176,7 @@ def _answers(bundle: Bundle, result: Evaluation) -> Matrix | None:
     counts = np.zeros((len(result.classes), len(answers)))
     np.add.at(counts, (result.labels, np.array([answers.index(answer) for answer in given])), 1)
     names = [clipped(name, 30) for name in answers]
-    return make_matrix("Actual classes against the model's answers", counts, names[: len(result.classes)], names)
+    return make_matrix("Actual classes (rows) against the answers", counts, names[: len(result.classes)], names)
 
 
 def _roc(result: Evaluation, seed: int) -> Markup | None:
