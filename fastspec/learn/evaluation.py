@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from fastspec.store import FeatureStore
 
 
+class AllSeen(LearnError):
+    """A trained model was to be scored on nothing but clips that it learned from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
     """Scores of one classifier on one store, and the probabilities behind them.
@@ -158,7 +162,8 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by
     under whatever name, it learned from: those are left out as "seen in training".
 
     Raises:
-        LearnError: features of another recipe, a class that the bundle does not know, or no clip that it has not learned from.
+        AllSeen: no clip that it has not learned from.
+        LearnError: features of another recipe, or a class that the bundle does not know.
     """
     bundle.check_store(store)
     dataset = Dataset.from_store(store, classes=bundle.classes)
@@ -166,7 +171,7 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by
     asked = np.arange(len(dataset)) if split is None else split.test
     seen = bundle.has_seen(dataset.hashes[asked])
     if seen.all():
-        raise LearnError(
+        raise AllSeen(
             f"the model was trained on the clips of {store.path}, so that its scores there would flatter it; "
             f"evaluate the plugin by folds instead (-m {bundle.plugin.name}), or give a store of other clips"
         )

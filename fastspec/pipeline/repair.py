@@ -48,14 +48,19 @@ def repair(
     with locked(path):
         damage = find_damage(path)
         if damage:
-            _mend(path, damage, _recordings_of(path, corpus), workers=workers, on_progress=on_progress)
+            _mend(path, damage, recordings_of(path, corpus), workers=workers, on_progress=on_progress)
             if left := find_damage(path):
                 raise StoreError(f"{path} is still damaged: {left[0].file} ({left[0].reason}); make it again with --overwrite")
     return damage
 
 
-def _recordings_of(path: Place, corpus: Manifest | str | os.PathLike[str] | None) -> Manifest:
-    """The store's rows with the corpus's recordings."""
+def recordings_of(path: Place, corpus: Manifest | str | os.PathLike[str] | None) -> Manifest:
+    """The rows of the store at a path with the recordings of its corpus; `corpus` None is where that was.
+
+    Raises:
+        StoreError: nobody knows where that was.
+        CorpusError: it cannot be read.
+    """
     if corpus is None and (corpus := read_source(path)) is None:
         raise StoreError(f"{path} does not say where its recordings are; give the corpus")
     manifest = corpus if isinstance(corpus, Manifest) else read_corpus(corpus)

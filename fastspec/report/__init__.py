@@ -1,4 +1,4 @@
-"""What people look at: pictures (the extra `report`: matplotlib and Pillow) and text tables (rich).
+"""What people look at: pictures and a page (the extra `report`: matplotlib, Pillow, Jinja) and text tables (rich).
 
 Names are resolved when they are first used: the tables need no matplotlib.
 """
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fastspec.report.images import write_images as write_images
     from fastspec.report.look import Look as Look
     from fastspec.report.look import parse_size as parse_size
+    from fastspec.report.page import check_report as check_report
+    from fastspec.report.page import read_board as read_board
+    from fastspec.report.page import write_report as write_report
     from fastspec.report.picture import check_picture as check_picture
     from fastspec.report.picture import save_picture as save_picture
     from fastspec.report.plotting import plot as plot
@@ -39,6 +42,7 @@ _HOMES = {
     "Look": "look",
     "benchmark_parts": "benchmark_text",
     "check_picture": "picture",
+    "check_report": "page",
     "confusion_table": "tables",
     "doctor_table": "doctor_text",
     "failures_table": "tables",
@@ -57,20 +61,24 @@ _HOMES = {
     "plot_roc": "roc",
     "plot_spectrogram": "spectrogram",
     "plot_waveform": "waveform",
+    "read_board": "page",
     "save_picture": "picture",
     "scan_text": "corpus_text",
     "scores_table": "tables",
     "write_images": "images",
+    "write_report": "page",
 }
 
-__all__ = ["Look", "ReportError", "benchmark_parts", "check_picture", "confusion_table", "doctor_table", "failures_table"]
+_PACKAGES = {"PIL": "Pillow", "jinja2": "Jinja2", "markupsafe": "Jinja2", "matplotlib": "matplotlib"}
+
+__all__ = ["Look", "ReportError", "benchmark_parts", "check_picture", "check_report", "confusion_table", "doctor_table", "failures_table"]
 __all__ += ["leaderboard_table", "ledger_table", "parity_table", "parse_size", "plot", "plot_benchmark", "plot_classes", "plot_confusion"]
 __all__ += ["plot_durations", "plot_grid", "plot_leaderboard", "plot_reliability", "plot_roc", "plot_spectrogram", "plot_waveform"]
-__all__ += ["save_picture", "scan_text", "scores_table", "write_images"]
+__all__ += ["read_board", "save_picture", "scan_text", "scores_table", "write_images", "write_report"]
 
 
 class ReportError(FastspecError):
-    """A picture or table that cannot be made: matplotlib is missing, shapes disagree, the file's ending is unknown."""
+    """A picture, table or page that cannot be made: matplotlib is missing, shapes disagree, the file's ending is unknown."""
 
 
 def __getattr__(name: str) -> Any:
@@ -80,9 +88,9 @@ def __getattr__(name: str) -> Any:
         home = import_module(f"fastspec.report.{_HOMES[name]}")
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in ("matplotlib", "PIL"):
+        if missing not in _PACKAGES:
             raise
-        package = "Pillow" if missing == "PIL" else missing
+        package = _PACKAGES[missing]
         raise ReportError(f"{name} needs {package}, which is not installed; run: pip install 'fastspec[report]'") from None
     return getattr(home, name)
 

@@ -55,13 +55,14 @@ def _facts_table(scan: Row) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in _facts(scan).items():
+    for name, text in scan_facts(scan).items():
         if text:
             table.add_row(Text(name, "dim"), Text(text))
     return table
 
 
-def _facts(scan: Row) -> dict[str, str]:
+def scan_facts(scan: Row) -> dict[str, str]:
+    """What a scan found, a line a fact; what there is nothing to say about is empty."""
     durations, imbalance, header = scan["durations_s"], scan["imbalance"], scan["header"]
     lengths = [seconds(durations[name]) for name in ("shortest", "median", "longest")] if durations else []
     return {

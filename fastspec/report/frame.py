@@ -37,26 +37,33 @@ def framed_canvas(recipe: Recipe, *, size: Size, look: Look, relative: bool) -> 
         raise ReportError(
             f"the size is {size[0]}x{size[1]}, which has no room for axes; give at least {_SMALLEST[0]}x{_SMALLEST[1]}, or no axes"
         )
-    spec, (n_frames, _) = check_one_block(recipe.spec), recipe.shape
+    spec = check_one_block(recipe.spec)
     palette = make_palette(look.colormap, greys=_GREYS)
     limits = None if relative else fixed_range(spec, look.range_db)
-    left_s, right_s = span_of(frame_times(n_frames, spec), spec)
-    shown_s = max(0.0, left_s), min(recipe.n_samples / spec.sample_rate, right_s)
+    shown_s, frames = shown_part(recipe)
     figure, above, main = _draw_axes(spec, palette, limits, shown_s, look, size, relative=relative)
     background, boxes = _render(figure, palette, [main] if above is None else [main, above])
-    frames_s = spec.hop_length / spec.sample_rate
     return Canvas(
         spec=spec,
         palette=palette,
         background=background,
         levels_box=boxes[0],
-        frames=((shown_s[0] - left_s) / frames_s, min(float(n_frames), (shown_s[1] - left_s) / frames_s)),
+        frames=frames,
         limits=limits,
         range_db=look.range_db,
         relative=relative,
         waveform_box=None if above is None else boxes[1],
         samples=(shown_s[0] * spec.sample_rate, shown_s[1] * spec.sample_rate),
     )
+
+
+def shown_part(recipe: Recipe) -> tuple[tuple[float, float], tuple[float, float]]:
+    """From when to when a clip's picture goes, in seconds, and in frames from the left edge of the first."""
+    spec, (n_frames, _) = recipe.spec, recipe.shape
+    left_s, right_s = span_of(frame_times(n_frames, spec), spec)
+    first_s, last_s = max(0.0, left_s), min(recipe.n_samples / spec.sample_rate, right_s)
+    frames_s = spec.hop_length / spec.sample_rate
+    return (first_s, last_s), ((first_s - left_s) / frames_s, min(float(n_frames), (last_s - left_s) / frames_s))
 
 
 def _draw_axes(

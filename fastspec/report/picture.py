@@ -1,5 +1,6 @@
 """Figures without pyplot, so that no global state is touched and any thread may draw; and files written whole or not at all."""
 
+import io
 import os
 from pathlib import Path
 from threading import Lock
@@ -74,6 +75,14 @@ def save_picture(figure: Figure, path: str | os.PathLike[str], *, size: Size | N
         temporary.unlink(missing_ok=True)
         raise ReportError(f"cannot write the picture {target}: {error.strerror}; give a folder that exists and is writable") from None
     return target
+
+
+def render_svg(figure: Figure) -> str:
+    """A figure as SVG without a background, its letters as text; equal figures give equal texts."""
+    text = io.StringIO()
+    with _saving, matplotlib.rc_context({"svg.hashsalt": "fastspec", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.06, metadata=_NO_METADATA["svg"])
+    return text.getvalue()
 
 
 def set_size(figure: Figure, size: Size) -> None:

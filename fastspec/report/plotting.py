@@ -93,7 +93,7 @@ def plot(
     longest_s = duration_s or LONGEST_IN_GRID_S
     _, loading = _around(recipe, 0.0, longest_s)
     rows, more = _classes_of(manifest.table["label"])
-    chosen = {label: [row for i in _spread(members, each) for row in manifest.rows(i, i + 1)] for label, members in rows.items()}
+    chosen = {label: [row for i in spread(members, each) for row in manifest.rows(i, i + 1)] for label, members in rows.items()}
     front = FrontEnd(loading)
     shown = {label: [front(clip.samples) for clip in _load(manifest, some, loading) if clip.usable] for label, some in chosen.items()}
     return _show(plot_grid(shown, loading, title=name + more, look=look), 0.0, longest_s)
@@ -157,7 +157,7 @@ def _plot_store(store: FeatureStore, kind: Plot, *, look: Look, each: int, title
             f"{store.path} is a store, which holds features alone; {choices(kind, ('grid', 'classes'))}; else give the recordings"
         )
     rows, more = _classes_of(ledger["label"])
-    numbers = {label: ledger["row"].gather(_spread(members, each)) for label, members in rows.items()}
+    numbers = {label: ledger["row"].gather(spread(members, each)) for label, members in rows.items()}
     frames = store.valid_frames
     shown = {label: [np.asarray(store.features[i], np.float32)[: frames[i]] for i in some] for label, some in numbers.items()}
     return plot_grid(shown, store.recipe, title=name + more, look=look)
@@ -167,10 +167,10 @@ def _load(manifest: Manifest, rows: Sequence[ClipRow], recipe: Recipe) -> Iterat
     return load_rows(rows, recordings=manifest.recordings, recipe=recipe)
 
 
-def _spread(members: Sequence[int], n: int) -> list[int]:
+def spread(members: Sequence[int], n: int) -> list[int]:
     """At most so many of them, evenly spaced.
 
-    >>> _spread([3, 5, 7, 9, 11], 3)
+    >>> spread([3, 5, 7, 9, 11], 3)
     [3, 7, 11]
     """
     places = np.unique(np.linspace(0, len(members) - 1, min(n, len(members))).round().astype(int))

@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from fastspec.scanning.report import scan as scan
     from fastspec.scanning.splitting import split_folds as split_folds
     from fastspec.scanning.splitting import split_test as split_test
+    from fastspec.scanning.stored import scan_store as scan_store
 
 _HOMES = {
     "HeaderTest": "header",
     "Problem": "report",
     "ScanReport": "report",
     "scan": "report",
+    "scan_store": "stored",
     "split_folds": "splitting",
     "split_test": "splitting",
 }
 
-__all__ = ["HeaderTest", "Problem", "ScanReport", "scan", "split_folds", "split_test"]
+__all__ = ["HeaderTest", "Problem", "ScanReport", "scan", "scan_store", "split_folds", "split_test"]
 
 
 def __getattr__(name: str) -> Any:

@@ -113,9 +113,13 @@ def scan(manifest: Manifest, *, workers: int = 2, on_progress: Callable[[Progres
     >>> report.clips, report.hours * 3600, [problem.kind for problem in report.problems]
     (3, 3.0, ['conflicting-labels', 'copies-across-groups', 'one-group'])
     """
+    return report_of(manifest, survey_clips(manifest, workers=workers, on_progress=on_progress))
+
+
+def report_of(manifest: Manifest, found: pl.DataFrame) -> ScanReport:
+    """What to tell of a manifest with these findings, a row for each of its rows, in the columns of `FOUND`."""
     from fastspec.scanning.problems import find_problems
 
-    found = survey_clips(manifest, workers=workers, on_progress=on_progress)
     clips = _describe(manifest, found)
     read = clips.filter(pl.col("status").is_in(["ok", "silent"]))
     header = measure_header(join_copies(clips.filter(pl.col("status") == "ok", pl.col("label").is_not_null())))
@@ -133,7 +137,7 @@ def scan(manifest: Manifest, *, workers: int = 2, on_progress: Callable[[Progres
         imbalance=max(sizes) / min(sizes) if len(sizes) > 1 else None,
         splits=_counts(clips["split"]),
         durations_s={name: seconds for name, seconds in quantiles.items() if seconds is not None},
-        formats=_counts(clips.select(pl.format("{} {}", "format", "subtype")).to_series()),
+        formats=_counts(clips.select(pl.format("{} {}", "format", "subtype").str.strip_chars()).to_series()),
         sample_rates=_counts(clips["sample_rate"]),
         channels=_counts(clips["channels"]),
         remarks=_remarks(clips),
