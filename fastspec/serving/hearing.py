@@ -27,7 +27,7 @@ from fastspec.spec import ClipPolicy, FeatureSpec
 Float32 = NDArray[np.float32]
 
 _COLUMNS = 1200
-_FINE_FRAMES = 256
+_FINE_FRAMES = 32
 _RANGE_DB = 80.0
 _STEPS = 254
 
