@@ -24,7 +24,10 @@ PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in ("page", "server", "sound", "draw", "csv", "words", "colours")},
+    **{
+        f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
+        for name in ("page", "server", "sound", "draw", "csv", "words", "colours")
+    },
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "asked by another site's page"},

@@ -18,7 +18,8 @@ export async function ask(path, blob, query) {
     try {
       response = await fetch(`${path}?${new URLSearchParams(query)}`, { method: "POST", body: blob });
     } catch {
-      throw new Refused("The server cannot be reached. Is it still running?");
+      const readable = await blob.slice(0, 1).arrayBuffer().catch(() => null);
+      throw new Refused(readable ? "the server cannot be reached; is it still running?" : "this browser cannot read the file; was it moved?");
     }
     if (response.ok) return response.json();
     if (response.status === 429) {
