@@ -91,6 +91,8 @@ class Page:
 
     def open(self, address: str) -> None:
         """Go to an address, and wait until the page is ready."""
+        for told in (self.console, self.requests, self.refusals):
+            told.clear()
         for domain in ("Page", "Network", "Runtime", "Log", "DOM"):
             self.call(f"{domain}.enable")
         self.call("Page.navigate", url=address)
@@ -135,6 +137,20 @@ class Page:
     def prefer(self, scheme: str) -> None:
         """Set the colour scheme, "light" or "dark"."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def download_to(self, folder: Path) -> None:
+        """Where downloads go."""
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def nameless(self) -> list[str]:
+        """Roles of what people use and a screen reader has no name for."""
+        nodes = self.call("Accessibility.getFullAXTree")["nodes"]
+        used = {"button", "img", "image", "slider", "combobox", "link", "textbox", "canvas"}
+        return [
+            node["role"]["value"]
+            for node in nodes
+            if not node["ignored"] and node["role"]["value"] in used and not node.get("name", {}).get("value")
+        ]
 
     def screenshot(self, path: Path) -> Path:
         """A PNG of the whole page."""

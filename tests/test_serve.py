@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from serving import serving
+from serving import Client, serving
 from test_odd_files import FOLDERS, ODD_FILES, damage, encode
 
 from fastspec import learn
@@ -78,7 +78,7 @@ def client(bundles):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_answers__equal_those_of_predict(name, bundles, sounds, tmp_path):
+def test_answers__equal_those_of_predict(name, bundles, sounds):
     files = [sounds / "low" / "00.wav", sounds / "high" / "01.wav"]
     with serving(bundles[name]) as client:
         for file in files:
@@ -352,10 +352,12 @@ def test_late_answer__is_not_waited_for(bundles, sounds):
 
 
 def test_slow_sound__is_given_up(bundles):
+    request = b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nRIFF"
     with serving(bundles["one clip"], Limits(timeout_s=0.3)) as client:
-        with socket.create_connection(("127.0.0.1", client.port), timeout=60) as connection:
-            connection.sendall(b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nRIFF")
-            assert connection.recv(100).startswith(b"HTTP/1.1 408")
+        connection = socket.create_connection(("127.0.0.1", client.port), timeout=60)
+        connection.sendall(request)
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+        connection.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET /api/model HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT"])
@@ -414,14 +416,12 @@ def test_command__serves_what_predict_says_writes_nothing_and_ends_by_ctrl_c(bun
             line = server.stdout.readline()
             assert "logistic, 2 classes, at http://127.0.0.1:" in line
             port = int(line.split("127.0.0.1:")[1].split("/")[0])
-            from serving import Client
-
             client = Client(port)
             for data in [(sounds / "low" / "00.wav").read_bytes(), encode("OGG", "VORBIS", 1), b"noise"]:
                 for endpoint in ("predict", "spectrogram", "explain"):
                     assert client.post(endpoint, data).code in (200, 422)
             told = client.predict(sounds / "low" / "00.wav")["predictions"][0]
-            assert os.listdir(tmp_path / "tmp") == os.listdir(tmp_path / "here") == []
+            assert [*(tmp_path / "tmp").iterdir(), *(tmp_path / "here").iterdir()] == []
         finally:
             server.send_signal(signal.SIGINT)
         assert server.wait(30) == 130

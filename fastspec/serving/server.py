@@ -102,10 +102,15 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         made = socket.create_server(address[:2], family=family, backlog=256, reuse_port=False)
     except OSError as error:
         raise ServeError(
-            f"cannot listen at {host}, port {port}: {error.strerror}; give another --port (0 takes a free one) or --host"
+            f"cannot listen at {host}, port {port}: {_reason(error)}; give another --port (0 takes a free one) or --host"
         ) from None
     with made:
         yield made
+
+
+def _reason(error: OSError) -> str:
+    """Without the address, which asyncio's and socket's messages repeat in brackets."""
+    return (error.strerror or str(error)).partition(" (")[0]
 
 
 def is_loopback(host: str) -> bool:

@@ -200,6 +200,7 @@ function draw() {
   } else {
     const canvas = $("picture");
     canvas.width = canvas.width; // erases it
+    $("legend").textContent = "";
   }
 }
 
