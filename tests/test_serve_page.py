@@ -109,7 +109,7 @@ def test_real_recordings__are_answered_shown_explained_and_downloaded(page, fish
         page.click("#download")
         downloaded = wait_for_file(tmp_path / "predictions.csv")
     write_predictions(learn.predict(bundle, read_inputs(files)), tmp_path / "expected.csv", classes=bundle.classes, labelled=False)
-    expected = list(csv.DictReader((tmp_path / "expected.csv").open()))
+    expected = list(csv.DictReader(io.StringIO((tmp_path / "expected.csv").read_text(encoding="utf8"))))
     by_name = [{**row, "path": file.name} for row, file in zip(expected, files, strict=True)]
     rows = list(csv.DictReader(io.StringIO(downloaded)))
     for row, told in zip(rows, by_name, strict=True):
