@@ -116,6 +116,7 @@ def unit_of_answers(bundle: Bundle, by: By | None, *, whole: bool) -> By:
 def hear_clips(
     bundle: Bundle, rows: Sequence[dict[str, Any]], features: NDArray[np.floating], valid_frames: NDArray[np.int32]
 ) -> list[Heard]:
+    """The model's own probabilities of clips whose features are known, in one call; rows are those of a ledger, with duration_s."""
     usable = np.array([row["status"] == "ok" for row in rows], bool)
     told = iter(bundle.model.predict_proba(features[usable].astype(np.float32, copy=False), valid_frames[usable]))
     return [Heard(row, next(told) if ok else None) for row, ok in zip(rows, usable, strict=True)]
