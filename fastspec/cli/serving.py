@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fastspec.cli.output import show, waiting
+from fastspec.cli.output import show
 from fastspec.cli.parsing import parse_bytes
 
 
@@ -29,17 +29,17 @@ def serve(
     describes it). Sounds stay in memory. Ctrl-C ends it with exit code 130.
     """
     from fastspec import learn
+    from fastspec.serving import is_loopback, listening
     from fastspec.serving import serve as serve_bundle
     from fastspec.serving.limits import Limits
-    from fastspec.serving.server import is_loopback
 
     limits = Limits(upload_bytes=parse_bytes(upload), seconds=seconds, queue=queue, timeout_s=timeout_s, workers=workers)
-    bundle = learn.load_bundle(model, threads=threads)
 
     def tell(address: str) -> None:
         show(f"{model}: {bundle.plugin.name}, {len(bundle.classes)} classes, at {address}  (Ctrl-C ends it)")
         if not is_loopback(host):
             show("anyone who can reach this machine can use it: there is no password", stderr=True)
 
-    with waiting("getting ready"):
-        serve_bundle(bundle, host=host, port=port, limits=limits, on_ready=tell)
+    with listening(host, port) as place:
+        bundle = learn.load_bundle(model, threads=threads)
+        serve_bundle(bundle, place, limits=limits, on_ready=tell)

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 from fastspec.errors import FastspecError
 
 if TYPE_CHECKING:
+    from fastspec.serving.server import is_loopback as is_loopback
+    from fastspec.serving.server import listening as listening
     from fastspec.serving.server import serve as serve
 
-__all__ = ["ServeError", "serve"]
+_NAMES = ("is_loopback", "listening", "serve")
+__all__ = ["ServeError", "is_loopback", "listening", "serve"]
 
 _WEB = ("fastapi", "pydantic", "starlette", "uvicorn")
 
@@ -18,10 +21,10 @@ class ServeError(FastspecError):
 
 
 def __getattr__(name: str) -> Any:
-    if name != "serve":
+    if name not in _NAMES:
         raise AttributeError(f"module 'fastspec.serving' has no attribute {name!r}")
     try:
-        return import_module("fastspec.serving.server").serve
+        return getattr(import_module("fastspec.serving.server"), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _WEB:
             raise

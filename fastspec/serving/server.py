@@ -23,28 +23,26 @@ _GRACE_S = 3
 _LOOPBACK = ["localhost", "127.0.0.1", "::1"]
 
 
-def serve(bundle: Bundle, *, host: str, port: int, limits: Limits, on_ready: Callable[[str], None]) -> None:
+def serve(bundle: Bundle, place: socket.socket, *, limits: Limits, on_ready: Callable[[str], None]) -> None:
     """Serve a model until Ctrl-C.
 
     Args:
         bundle: the model.
-        host: address to listen at. At a loopback address only requests to this machine's own names are answered.
-        port: 0 takes one that is free.
+        place: as `listening` gives it. At a loopback address only requests to this machine's own names are answered.
         limits: what clients may ask.
         on_ready: called with the page's address when it can be opened.
 
     Raises:
-        ServeError: the address cannot be listened at.
         KeyboardInterrupt: it was stopped by Ctrl-C, after what was being answered.
     """
-    with listening(host, port) as server_socket, ThreadPoolExecutor(limits.workers, thread_name_prefix="fastspec") as pool:
-        listener = Listener(bundle, limits)
-        listener.warm_up()
+    host, port = place.getsockname()[:2]
+    listener = Listener(bundle, limits)
+    listener.warm_up()
+    with ThreadPoolExecutor(limits.workers, thread_name_prefix="fastspec") as pool:
         app = make_app(listener, limits, pool, hosts=[*_LOOPBACK, host] if is_loopback(host) else None)
-        server = uvicorn.Server(server_config(app, limits))
-        on_ready(_address(host, server_socket.getsockname()[1]))
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
         try:
-            server.run(sockets=[server_socket])
+            uvicorn.Server(server_config(app, limits)).run(sockets=[place])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -123,8 +121,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _address(host: str, port: int) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/"
