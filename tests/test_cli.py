@@ -87,7 +87,7 @@ def test_importing_fastspec__imports_nothing_heavy():
     assert not HEAVY & {name.partition(".")[0] for name in loaded}
 
 
-COMMANDS = [["bench"], ["doctor"], ["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["explain"], ["demo"]]
+COMMANDS = [["bench"], ["doctor"], ["featurize"], ["train"], ["evaluate"], ["leaderboard"], ["predict"], ["explain"], ["serve"], ["demo"]]
 COMMANDS += [
     ["preset", "list"],
     ["preset", "show"],

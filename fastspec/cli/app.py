@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import fastspec
-from fastspec.cli import benching, demonstration, featurizing, learning, listing, picturing, reporting, scanning, storing, warming
+from fastspec.cli import benching, demonstration, featurizing, learning, listing, picturing, reporting, scanning, serving, storing, warming
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -44,6 +44,7 @@ app.command("explain")(learning.explain)
 app.command("plot")(picturing.plot)
 app.command("images")(picturing.images)
 app.command("report")(reporting.report)
+app.command("serve")(serving.serve)
 app.command("bench")(benching.bench)
 app.command("doctor")(benching.doctor)
 app.command("demo")(demonstration.demo)

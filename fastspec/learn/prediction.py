@@ -51,7 +51,7 @@ class Prediction(NamedTuple):
     seen: bool = False
 
 
-class _Heard(NamedTuple):
+class Heard(NamedTuple):
     """A clip's row of the ledger, and the model's own probabilities of it."""
 
     row: dict[str, Any]
@@ -76,15 +76,15 @@ def predict(bundle: Bundle, manifest: "Manifest", *, workers: int = 2, by: By | 
     """
     from fastspec.pipeline import map_features
 
-    unit = _unit(bundle, check_by(by), whole=not manifest.table["path"].is_duplicated().any())
+    unit = unit_of_answers(bundle, check_by(by), whole=not manifest.table["path"].is_duplicated().any())
     turn = Lock()
 
-    def hear(batch: "FeatureBatch") -> list[_Heard]:
+    def hear(batch: "FeatureBatch") -> list[Heard]:
         with turn:  # a stranger's model may not be safe in several threads
-            return _hear(bundle, batch.rows, batch.features, batch.valid_frames)
+            return hear_clips(bundle, batch.rows, batch.features, batch.valid_frames)
 
     batches = map_features(manifest, bundle.recipe, hear, workers=workers)
-    return _answer(bundle, chain.from_iterable(batches), unit)
+    return answer(bundle, chain.from_iterable(batches), unit)
 
 
 def predict_store(bundle: Bundle, store: "FeatureStore", *, by: By | None = None) -> Iterator[Prediction]:
@@ -94,17 +94,17 @@ def predict_store(bundle: Bundle, store: "FeatureStore", *, by: By | None = None
         LearnError: the store was made by another recipe, or `by` is not what the model's decisions were made for.
     """
     bundle.check_store(store)
-    unit = _unit(bundle, check_by(by), whole=True)
+    unit = unit_of_answers(bundle, check_by(by), whole=True)
 
-    def batches() -> Iterator[list[_Heard]]:
+    def batches() -> Iterator[list[Heard]]:
         for block in clip_blocks(StoredFeatures(store.features)):
             rows = [{**row, "duration_s": None} for row in store.ledger[block].iter_rows(named=True)]
-            yield _hear(bundle, rows, np.asarray(store.features[block], np.float32), store.valid_frames[block])
+            yield hear_clips(bundle, rows, np.asarray(store.features[block], np.float32), store.valid_frames[block])
 
-    return _answer(bundle, chain.from_iterable(batches()), unit)
+    return answer(bundle, chain.from_iterable(batches()), unit)
 
 
-def _unit(bundle: Bundle, by: By | None, *, whole: bool) -> By:
+def unit_of_answers(bundle: Bundle, by: By | None, *, whole: bool) -> By:
     """What is answered for; `whole`: no clip but those that the recipe cuts."""
     if by is not None:
         bundle.check_unit(by)
@@ -113,13 +113,16 @@ def _unit(bundle: Bundle, by: By | None, *, whole: bool) -> By:
     return bundle.fixed_unit or ("recording" if cuts and whole else "clip")
 
 
-def _hear(bundle: Bundle, rows: Sequence[dict[str, Any]], features: NDArray[np.floating], valid_frames: NDArray[np.int32]) -> list[_Heard]:
+def hear_clips(
+    bundle: Bundle, rows: Sequence[dict[str, Any]], features: NDArray[np.floating], valid_frames: NDArray[np.int32]
+) -> list[Heard]:
+    """The model's own probabilities of clips whose features are known, in one call; rows are those of a ledger, with duration_s."""
     usable = np.array([row["status"] == "ok" for row in rows], bool)
     told = iter(bundle.model.predict_proba(features[usable].astype(np.float32, copy=False), valid_frames[usable]))
-    return [_Heard(row, next(told) if ok else None) for row, ok in zip(rows, usable, strict=True)]
+    return [Heard(row, next(told) if ok else None) for row, ok in zip(rows, usable, strict=True)]
 
 
-def _answer(bundle: Bundle, heard: Iterable[_Heard], unit: By) -> Iterator[Prediction]:
+def answer(bundle: Bundle, heard: Iterable[Heard], unit: By) -> Iterator[Prediction]:
     """One prediction a clip, or one for all neighbouring clips of one recording."""
     if unit == "clip":
         for clip in heard:
@@ -129,7 +132,7 @@ def _answer(bundle: Bundle, heard: Iterable[_Heard], unit: By) -> Iterator[Predi
             yield _decide(bundle, list(clips))
 
 
-def _decide(bundle: Bundle, clips: Sequence[_Heard]) -> Prediction:
+def _decide(bundle: Bundle, clips: Sequence[Heard]) -> Prediction:
     first, labels = clips[0].row, {clip.row["label"] for clip in clips}
     label = first["label"] if len(labels) == 1 else None
     told = [clip.probabilities for clip in clips if clip.probabilities is not None]

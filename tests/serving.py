@@ -1,0 +1,77 @@
+"""A server of a model in a thread, and a client of it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import uvicorn
+
+from fastspec.learn import Bundle
+from fastspec.serving.app import make_app
+from fastspec.serving.hearing import Listener
+from fastspec.serving.limits import Limits
+from fastspec.serving.server import listening, server_config
+
+
+class Reply(NamedTuple):
+    """What a server answered."""
+
+    code: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Client:
+    """Asks a server on this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.address = f"http://127.0.0.1:{port}/"
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
+        """One request on a connection of its own; `body` may be an iterator of chunks, whose length is not declared."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {}, encode_chunked=False)
+            response: HTTPResponse = connection.getresponse()
+            return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def post(self, path: str, data: Any, **query: Any) -> Reply:
+        """A sound to an endpoint."""
+        text = "&".join(f"{name}={quote(str(value))}" for name, value in query.items())
+        return self.ask("POST", f"/api/{path}?{text}", data)
+
+    def predict(self, file: Path) -> Any:
+        """The answer for a file."""
+        reply = self.post("predict", file.read_bytes(), name=file.name)
+        assert reply.code == 200, reply
+        return reply.json
+
+
+@contextmanager
+def serving(bundle: Bundle, limits: Limits | None = None) -> Iterator[Client]:
+    """A real server, as `fastspec serve` runs it but for signals."""
+    limits = limits or Limits()
+    with listening("127.0.0.1", 0) as socket, ThreadPoolExecutor(limits.workers) as pool:
+        app = make_app(Listener(bundle, limits), limits, pool, hosts=["localhost", "127.0.0.1"])
+        server = uvicorn.Server(server_config(app, limits))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        try:
+            yield Client(socket.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
