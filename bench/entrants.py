@@ -40,6 +40,11 @@ class Entrant(NamedTuple):
             return preset("librosa", features=("mel", "mfcc"), n_mels=64, n_mfcc=20)
         return preset(self.front_end)
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether a runtime of neural networks computes what it learns from, or all of it."""
+        return self.kind == "with torch" or self.model == "transfer"
+
     def missing(self) -> str | None:
         """Why it cannot take part here."""
         try:
@@ -79,6 +84,7 @@ ENTRANTS = (
     Entrant("hand, extra-trees", "anchor", "extra-trees", {"n_estimators": 200}, "hand", band_statistics),
     Entrant("hand, logistic", "anchor", "logistic", {"C": 1.0}, "hand", band_statistics),
     Entrant("eGeMAPS, svm", "anchor", "svm", {}, "librosa", egemaps, "opensmile"),
+    Entrant("aisfx, logistic", "anchor", "transfer", {"network": "aisfx", "C": 1.0}, "aisfx"),
     Entrant("extra-trees", "plugin", "extra-trees"),
     Entrant("gradient-boosting", "plugin", "gradient-boosting"),
     Entrant("lda", "plugin", "lda"),
