@@ -97,6 +97,14 @@ ENTRANTS = (
     Entrant("cnn", "with torch", "cnn"),
     Entrant("transfer, aisfx", "with torch", "transfer", {"network": "aisfx"}, "aisfx"),
     Entrant("transfer, aisfx, statistics", "with torch", "transfer", {"network": "aisfx", "statistics": True}, "aisfx"),
+    Entrant("transfer, aisfx, statistics, lda", "with torch", "transfer", {"network": "aisfx", "statistics": True, "head": "lda"}, "aisfx"),
     Entrant("transfer, efficientnet-lite0", "with torch", "transfer", {"network": "efficientnet-lite0"}),
     Entrant("transfer, resemblyzer", "with torch", "transfer", {"network": "resemblyzer"}, "resemblyzer"),
+    Entrant(
+        "transfer, resemblyzer, statistics, lda",
+        "with torch",
+        "transfer",
+        {"network": "resemblyzer", "statistics": True, "head": "lda"},
+        "resemblyzer",
+    ),
 )

@@ -1,9 +1,10 @@
-"""The linear head: the same model whether it is fitted among columns or among clips, its strength chosen on whole groups."""
+"""The linear heads: the same model whether fitted among columns or among clips, its strength chosen on whole groups; a discriminant."""
 
 import numpy as np
 import pytest
 
-from fastspec.learn.head import Head, fit_head
+from fastspec.errors import LearnError
+from fastspec.learn.head import Head, fit_discriminant, fit_head
 
 RANDOM = np.random.default_rng(0)
 CODES = np.arange(60) % 3
@@ -40,3 +41,30 @@ def test_groups_too_few_for_folds__take_the_middle_strength(strengths: tuple[flo
     one_group_a_class = CODES.astype(np.str_)
     taken = fit(COLUMNS, strengths=strengths, groups=one_group_a_class)
     np.testing.assert_array_equal(taken.coefficients, fit(COLUMNS, strengths=(middle,)).coefficients)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_discriminant__is_the_rule_of_bayes_for_normal_classes_of_one_covariance(n_classes: int) -> None:
+    # Of many clips hardly anything is shrunk: logits are x S⁻¹ m - m S⁻¹ m / 2 + ln p, by the definition.
+    random = np.random.default_rng(1)
+    codes = np.arange(60000) % n_classes
+    columns = random.normal(size=(60000, 4)) @ (np.eye(4) + 0.3 * random.normal(size=(4, 4))) + np.eye(4)[codes]
+    means = np.array([columns[codes == code].mean(axis=0) for code in range(n_classes)])
+    inverse = np.linalg.inv(np.mean([np.cov(columns[codes == code].T) for code in range(n_classes)], axis=0))
+    logits = columns @ inverse @ means.T - np.einsum("ij,jk,ik->i", means, inverse, means) / 2
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = fit_discriminant(columns.astype(np.float32), codes).predict(columns.astype(np.float32))
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_discriminant__ignores_the_unit_of_a_column_and_one_that_is_constant() -> None:
+    scaled = COLUMNS * np.float32(1000) + np.float32(5)
+    expected = fit_discriminant(COLUMNS, CODES).predict(COLUMNS)
+    np.testing.assert_allclose(fit_discriminant(scaled, CODES).predict(scaled), expected, atol=1e-4)
+    with_constant = np.hstack([COLUMNS, np.ones((60, 1), np.float32)])
+    np.testing.assert_array_equal(fit_discriminant(with_constant, CODES).predict(with_constant).argmax(axis=1), expected.argmax(axis=1))
+
+
+def test_discriminant_of_more_columns_than_its_covariance_has_room_for__is_refused() -> None:
+    with pytest.raises(LearnError, match=r"^a discriminant is given 8200 columns and takes 8192; give features of fewer bands$"):
+        fit_discriminant(np.zeros((4, 8200), np.float32), np.arange(4) % 2)
