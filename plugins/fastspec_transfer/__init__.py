@@ -63,7 +63,7 @@ class Transfer(ModelClassifier):
         blocks = [self._columns(features[block], valid_frames[block]) for block in clip_blocks(features)]
         columns = np.vstack(blocks)
         if self.head == "lda":
-            return fit_discriminant(columns, codes), features.shape[2]
+            return fit_discriminant(columns, codes, groups=groups, seed=self.seed), features.shape[2]
         n_statistics = 6 * features.shape[2] if self.statistics else 0
         kinds = [columns.shape[1] - n_statistics, *([n_statistics] if n_statistics else [])]
         strengths = _STRENGTHS if self.C is None else (self.C,)
