@@ -82,3 +82,20 @@ def test_discriminant__is_as_sure_as_groups_that_were_held_out_allow_and_answers
     assert fooled.max(axis=1).mean() > 0.95
     assert honest.max(axis=1).mean() < 0.75
     np.testing.assert_array_equal(fooled.argmax(axis=1), honest.argmax(axis=1))
+
+
+def test_discriminant_of_more_columns_than_clips__is_that_of_scikit_learn() -> None:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.preprocessing import StandardScaler
+
+    columns = np.hstack([COLUMNS, COLUMNS[:, ::-1] ** 2, np.ones((60, 1), np.float32)])
+    points = StandardScaler().fit_transform(columns.astype(np.float64))
+    expected = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(points, CODES).decision_function(points)
+    found = discriminate(columns, CODES, CODES.astype(np.str_)).logits(columns)  # one group a class: nothing to scale by
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
+    assert np.abs(expected).max() > 5
+
+
+def test_discriminant_of_one_clip_a_class__answers_the_nearest() -> None:
+    head = discriminate(COLUMNS[:3], CODES[:3])
+    assert head.predict(COLUMNS[:3] * np.float32(1.1)).argmax(axis=1).tolist() == [0, 1, 2]

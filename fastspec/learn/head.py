@@ -103,11 +103,30 @@ def fit_discriminant(columns: NDArray[np.float32], codes: NDArray[np.int64], *, 
 
 
 def _discriminate(columns: NDArray[np.float32], codes: NDArray[np.int64]) -> Head:
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    """With class means m, shares p and the covariance S inside classes, logits are x S^-1 m - m S^-1 m / 2 + ln p."""
+    from scipy.linalg import cho_factor, cho_solve
 
     mean, weight = _standard(columns)
-    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit((columns - mean) * weight, codes)
-    return _head(mean, weight, model.coef_.T, model.intercept_)
+    points = (columns - mean) * weight
+    clips = [points[codes == code] for code in range(int(codes.max()) + 1)]
+    shares = np.array([len(of_class) for of_class in clips]) / len(points)
+    means = np.stack([of_class.mean(axis=0) for of_class in clips])
+    covariance = sum(share * _shrunk_covariance(of_class) for share, of_class in zip(shares, clips, strict=True))
+    spread = np.trace(covariance) / len(mean)
+    covariance += (1e-6 * spread if spread else 1.0) * np.eye(len(mean))  # a column that is constant has no variance to divide by
+    coefficients = cho_solve(cho_factor(covariance), means.T)
+    return _head(mean, weight, coefficients, np.log(shares) - (means.T * coefficients).sum(axis=0) / 2)
+
+
+def _shrunk_covariance(points: Float64) -> Any:
+    """`(columns, columns)` float64 of the clips of one class, shrunk on a scale on which each column varies by 1."""
+    from sklearn.covariance import ledoit_wolf
+
+    if len(points) < 2:
+        return np.zeros((points.shape[1],) * 2)
+    deviation = points.std(axis=0)
+    deviation[deviation == 0] = 1
+    return ledoit_wolf(points / deviation)[0] * deviation * deviation[:, None]
 
 
 def _standard(columns: NDArray[np.float32]) -> tuple[Float64, Float64]:
