@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench import accuracy, corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages
 from bench.output import as_json, as_table, as_text, describe
+from bench.paired import run_pairs
 from bench.tasks import TASKS
 from fastspec.benchmark.machine import machine
 from fastspec.errors import FastspecError
@@ -146,8 +147,8 @@ def _accuracy(options: argparse.Namespace) -> str:
     text = f"{accuracy.as_tables(rows, tasks)}\n\n{describe(accuracy.host())}"
     if options.readme:
         readme.put_table("accuracy", text)
-    lines = accuracy.run_lines(rows, tasks)
-    return as_json("bench accuracy", accuracy.host(), [*rows, *lines]) if options.json else text
+    told = [*rows, *accuracy.run_lines(rows, tasks), *run_pairs(rows, tasks)]
+    return as_json("bench accuracy", accuracy.host(), told) if options.json else text
 
 
 def _images(options: argparse.Namespace) -> str:

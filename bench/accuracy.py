@@ -12,6 +12,8 @@ import numpy as np
 
 from bench.entrants import ENTRANTS, Columns, Entrant
 from bench.output import as_table
+from bench.paired import COLUMNS as PAIRS
+from bench.paired import run_pairs
 from bench.tasks import FOLDS, SEEDS, TASKS, Task, task_folds, task_store
 from fastspec.benchmark.machine import machine
 from fastspec.demo.corpora import CorpusUnavailable
@@ -86,7 +88,7 @@ def _measure(task: Task, entrant: Entrant, dataset: Dataset, folder: Path, *, se
     """The row of one cell, from the folder where it is there; None where it is not and should be."""
     splits = task_folds(task, dataset, seeds=seeds)
     what = {"task": task.name, "entrant": entrant.name, "model": entrant.model, "params": dict(entrant.params), "kind": entrant.kind}
-    key = cell_key(dataset, splits, versions=library_versions(), origin=list(plugin_info(entrant.model)), **what)
+    key = cell_key(dataset, splits, versions=_versions(entrant), origin=list(plugin_info(entrant.model)), **what)
     cells = Cells(folder / "cells")
     if (kept := cells.read(key)) is not None or finished:
         return kept
@@ -96,6 +98,12 @@ def _measure(task: Task, entrant: Entrant, dataset: Dataset, folder: Path, *, se
     row = what | _scores(evaluate(dataset.load(), entrant.model, params=params, repeats=seeds, splits=splits))
     cells.write(key, row)
     return row
+
+
+def _versions(entrant: Entrant) -> dict[str, str]:
+    """Of what computes its scores: to install a network's runtime makes nothing else stale."""
+    runtimes = () if entrant.needs_network else ("torch", "onnxruntime")
+    return {name: number for name, number in library_versions().items() if name not in runtimes}
 
 
 def _with_columns(dataset: Dataset, columns: Columns) -> Dataset:
@@ -122,11 +130,15 @@ def _kept_columns(entrant: Entrant, dataset: Dataset, folder: Path) -> Columns |
 
 
 def _scores(evaluation: Evaluation) -> Row:
-    """Scores with a standard error over groups, which is that of the bootstrap interval's width."""
+    """Scores with a standard error over groups, which is that of the bootstrap interval's width, and how many are right in each group."""
     low, high = evaluation.intervals["accuracy"]
     headline = {name: None if np.isnan(value) else value for name, value in evaluation.headline().items()}
     tested = {"n_tested": len(evaluation.labels), "n_groups": len(set(evaluation.groups)), "n_classes": len(evaluation.classes)}
-    return tested | headline | {"standard_error": (high - low) / _WIDTH, "fit_s": evaluation.fit_s, "predict_s": evaluation.predict_s}
+    names, of_group = np.unique(evaluation.groups, return_inverse=True)
+    right = np.bincount(of_group, evaluation.right).tolist()
+    groups = {name: list(counts) for name, *counts in zip(names.tolist(), right, np.bincount(of_group).tolist(), strict=True)}
+    costs = {"fit_s": evaluation.fit_s, "predict_s": evaluation.predict_s}
+    return tested | headline | {"standard_error": (high - low) / _WIDTH, "groups": groups} | costs
 
 
 def run_lines(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> list[Row]:
@@ -169,7 +181,7 @@ LINES = {
 
 
 def as_tables(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> str:
-    """Who reaches what on which task, and the lines."""
+    """Who reaches what on which task, the lines, and how far the best is ahead of rivals."""
     shown = [task.name for task in tasks if any(row["task"] == task.name for row in rows)]
     table = [
         {"entrant": name} | {row["task"]: f"{row['accuracy']:.3f} ± {row['standard_error']:.3f}" for row in rows if row["entrant"] == name}
@@ -185,5 +197,9 @@ def as_tables(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> str:
         }
         for line in run_lines(rows, tasks)
     ]
+    pairs = [
+        pair | {"shown": f"{pair['ahead_by']:+.3f} ± {pair['standard_error']:.3f}", "lead": f"{pair['lead']:.2f}"}
+        for pair in run_pairs(rows, tasks)
+    ]
     told = f"Accuracy ± standard error over groups: {FOLDS} folds of whole groups, the mean of all seeds; A→B: all of A trains, B tests."
-    return f"{matrix}\n\n{as_table(LINES, lines)}\n\n{told}"
+    return "\n\n".join([matrix, as_table(LINES, lines), *([as_table(PAIRS, pairs)] if pairs else []), told])

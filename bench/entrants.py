@@ -40,6 +40,11 @@ class Entrant(NamedTuple):
             return preset("librosa", features=("mel", "mfcc"), n_mels=64, n_mfcc=20)
         return preset(self.front_end)
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether a runtime of neural networks computes what it learns from, or all of it."""
+        return self.kind == "with torch" or self.model == "transfer"
+
     def missing(self) -> str | None:
         """Why it cannot take part here."""
         try:
@@ -79,6 +84,7 @@ ENTRANTS = (
     Entrant("hand, extra-trees", "anchor", "extra-trees", {"n_estimators": 200}, "hand", band_statistics),
     Entrant("hand, logistic", "anchor", "logistic", {"C": 1.0}, "hand", band_statistics),
     Entrant("eGeMAPS, svm", "anchor", "svm", {}, "librosa", egemaps, "opensmile"),
+    Entrant("aisfx, logistic", "anchor", "transfer", {"network": "aisfx", "C": 1.0}, "aisfx"),
     Entrant("extra-trees", "plugin", "extra-trees"),
     Entrant("gradient-boosting", "plugin", "gradient-boosting"),
     Entrant("lda", "plugin", "lda"),
@@ -91,6 +97,14 @@ ENTRANTS = (
     Entrant("cnn", "with torch", "cnn"),
     Entrant("transfer, aisfx", "with torch", "transfer", {"network": "aisfx"}, "aisfx"),
     Entrant("transfer, aisfx, statistics", "with torch", "transfer", {"network": "aisfx", "statistics": True}, "aisfx"),
+    Entrant("transfer, aisfx, statistics, lda", "with torch", "transfer", {"network": "aisfx", "statistics": True, "head": "lda"}, "aisfx"),
     Entrant("transfer, efficientnet-lite0", "with torch", "transfer", {"network": "efficientnet-lite0"}),
     Entrant("transfer, resemblyzer", "with torch", "transfer", {"network": "resemblyzer"}, "resemblyzer"),
+    Entrant(
+        "transfer, resemblyzer, statistics, lda",
+        "with torch",
+        "transfer",
+        {"network": "resemblyzer", "statistics": True, "head": "lda"},
+        "resemblyzer",
+    ),
 )

@@ -9,6 +9,7 @@ import pytest
 from bench import accuracy, readme, tasks
 from bench.__main__ import main
 from bench.entrants import ENTRANTS, Entrant
+from bench.paired import paired_lead, run_pairs
 from bench.tasks import Task, task_folds, task_store
 from fastspec.demo.corpora import LabelledRecording
 from fastspec.errors import RunFailed
@@ -145,3 +146,34 @@ def test_readme__gets_the_table_between_its_markers(tmp_path):
     path.write_text("a\n<!-- accuracy -->\nold\n<!-- /accuracy -->\nb", encoding="utf8")
     readme.put_table("accuracy", "new", path=path)
     assert path.read_text(encoding="utf8") == "a\n<!-- accuracy -->\n\nnew\n\n<!-- /accuracy -->\nb"
+
+
+def grouped(entrant: str, kind: str, right: list[float]) -> accuracy.Row:
+    return row(entrant, kind, sum(right) / 20) | {"groups": {"a": [right[0], 10], "b": [right[1], 10]}}
+
+
+def test_lead__is_paired_by_group_so_that_what_is_hard_for_both_does_not_blur_it():
+    lead, error = paired_lead({"a": [10, 10], "b": [4, 10]}, {"a": [9, 10], "b": [3, 10]})
+    assert (lead, error) == (pytest.approx(0.1), pytest.approx(0.0))
+    lead, error = paired_lead({"a": [10, 10], "b": [3, 10]}, {"a": [8, 10], "b": [3, 10]})
+    assert (lead, error) == (pytest.approx(0.1), pytest.approx(0.1))  # of 0.2 and 0: a deviation of 0.141 over the root of two
+
+
+def test_best__is_compared_with_each_rival_that_was_measured():
+    rows = [grouped("x", "plugin", [9, 7]), grouped("y", "with torch", [10, 10]), grouped("eGeMAPS, svm", "anchor", [8, 6])]
+    (pair,) = run_pairs(rows, [ALONE])
+    assert (pair["best"], pair["rival"], pair["met"]) == ("x", "eGeMAPS, svm", True)
+    assert pair["ahead_by"] == pytest.approx(0.1)
+    behind = [grouped("x", "plugin", [7, 5]), rows[2]]
+    assert not run_pairs(behind, [ALONE])[0]["met"]
+    assert run_pairs(rows[:2], [ALONE]) == []
+
+
+@pytest.mark.usefixtures("corpora")
+def test_runtime_of_networks__makes_no_score_stale_that_needs_none(tmp_path, monkeypatch):
+    first = accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE], entrants=QUICK, seeds=1)
+    versions = accuracy.library_versions()
+    monkeypatch.setattr(accuracy, "library_versions", lambda: versions | {"torch": "99"})
+    assert accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE], entrants=QUICK, seeds=1, finished=True) == first
+    monkeypatch.setattr(accuracy, "library_versions", lambda: versions | {"scikit-learn": "99"})
+    assert accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE], entrants=QUICK, seeds=1, finished=True) == []

@@ -45,6 +45,7 @@ class Evaluation:
         labels: `(tested,)` int64, indices into `classes`.
         groups: `(tested,)` strings.
         probabilities: `(tested, classes)` float64, each by a model that never saw its group; the mean over repeats.
+        right: `(tested,)` float64, in what share of the repeats the likeliest class was the true one.
         scores: the mean over repeats.
         intervals: the 95 % bootstrap interval over groups of each headline score.
         class_intervals: likewise of each class's precision, recall and F1.
@@ -66,6 +67,7 @@ class Evaluation:
     labels: NDArray[np.int64]
     groups: NDArray[np.str_]
     probabilities: NDArray[np.float64]
+    right: NDArray[np.float64]
     scores: Scores
     intervals: dict[str, tuple[float, float]]
     class_intervals: list[dict[str, tuple[float, float]]]
@@ -202,6 +204,7 @@ def with_probabilities(result: Evaluation, probabilities: NDArray[np.float64], *
     return replace(
         result,
         probabilities=probabilities,
+        right=_share_right(result.labels, probabilities[None]),
         scores=score(result.labels, probabilities[None], classes=result.classes),
         intervals=intervals.headline,
         class_intervals=intervals.per_class,
@@ -250,6 +253,7 @@ def _summarise(dataset: Dataset, runs: Sequence[_Run], *, by: By, seed: int, fit
         labels=labels,
         groups=groups,
         probabilities=probabilities.mean(axis=0),
+        right=_share_right(labels, probabilities),
         scores=score(labels, probabilities, classes=dataset.classes),
         intervals=intervals.headline,
         class_intervals=intervals.per_class,
@@ -258,3 +262,8 @@ def _summarise(dataset: Dataset, runs: Sequence[_Run], *, by: By, seed: int, fit
         size_bytes=model_bytes(model),
         left_out=dataset.left_out,
     )
+
+
+def _share_right(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the repeats, for each of what was tested; `probabilities` are `(repeats, tested, classes)`."""
+    return np.asarray((probabilities.argmax(axis=2) == labels).mean(axis=0))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +20,30 @@ if TYPE_CHECKING:
 
 _ARRAYS, _ABOUT = "model.npz", "network.json"
 _HEAD = ("mean", "weight", "coefficients", "intercept")
+HeadName = Literal["logistic", "lda"]
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 @dataclass(kw_only=True, eq=False)
 class Transfer(ModelClassifier):
-    """Multinomial logistic regression on the standardised embeddings of a frozen network.
+    """A linear head on the standardised embeddings of a frozen network.
 
     Attributes:
         network: which one; each but "efficientnet-lite0" needs the features that it was trained on, the preset of the same name.
         statistics: whether the statistics of each band stand beside the embedding, and weigh as much in all.
-        C: inverse strength of the head's L2 penalty; none chooses among 1e-4 to 1 on folds of whole groups of the training clips.
+        head: "logistic" is multinomial logistic regression; "lda" is linear discriminant analysis with a shrunk covariance.
+        C: inverse strength of the L2 penalty of a logistic head; none chooses among 1e-4 to 1 on folds of whole groups of the training
+            clips.
     """
 
     name = "transfer"
     known_failures = {
         "check_learns_separable_classes": "efficientnet-lite0 knows photographs; 12 frames of noise, one band louder, are 85 % right"
     }
-    search_space = {"statistics": {"choices": [False, True]}}
+    search_space = {"statistics": {"choices": [False, True]}, "head": {"choices": ["logistic", "lda"]}}
     network: NetworkName = "efficientnet-lite0"
     statistics: bool = False
+    head: HeadName = "logistic"
     C: float | None = None
 
     def required(self) -> dict[str, Any]:
@@ -53,12 +57,13 @@ class Transfer(ModelClassifier):
         super().check_recipe(recipe, source=source)
 
     def fit_model(self, features: Features, valid_frames: ValidFrames, codes: Labels, *, n_classes: int, groups: Groups | None) -> Any:  # noqa: ARG002
-        from fastspec.learn.head import fit_head
+        from fastspec.learn.head import fit_discriminant, fit_head
 
-        if self.C is not None and self.C <= 0:
-            raise PluginError(f"{self.name} has C {self.C}; give a number above 0")
+        self._check()
         blocks = [self._columns(features[block], valid_frames[block]) for block in clip_blocks(features)]
         columns = np.vstack(blocks)
+        if self.head == "lda":
+            return fit_discriminant(columns, codes, groups=groups, seed=self.seed), features.shape[2]
         n_statistics = 6 * features.shape[2] if self.statistics else 0
         kinds = [columns.shape[1] - n_statistics, *([n_statistics] if n_statistics else [])]
         strengths = _STRENGTHS if self.C is None else (self.C,)
@@ -94,6 +99,13 @@ class Transfer(ModelClassifier):
     def check_model(self, model: "tuple[Head, int]", *, n_classes: int) -> None:
         if model[0].intercept.shape != (n_classes,):
             raise LearnError(f"{_ARRAYS} is not a model of {n_classes} classes; nothing was loaded")
+
+    def _check(self) -> None:
+        """That hyper-parameters lie in their ranges and go together. PluginError otherwise."""
+        if self.C is not None and self.C <= 0:
+            raise PluginError(f"{self.name} has C {self.C}; give a number above 0")
+        if self.C is not None and self.head == "lda":
+            raise PluginError(f"{self.name} has C {self.C}, which head=lda has no use for; give head=logistic, or leave C out")
 
     def _columns(self, features: NDArray[np.float32], valid_frames: ValidFrames) -> NDArray[np.float32]:
         """`(clips, columns)` float32: embeddings, then the statistics of each band where they are wanted."""

@@ -86,6 +86,17 @@ def test_contract__is_kept_with_statistics_beside() -> None:
         check(Widened, params={"network": "speech-embedding", "statistics": True})
 
 
+def test_contract__is_kept_with_a_discriminant_as_head() -> None:
+    require("speech-embedding")
+    for check in CHECKS:
+        check(Widened, params={"network": "speech-embedding", "statistics": True, "head": "lda"})
+
+
+def test_strength_of_a_head_that_has_none__is_refused() -> None:
+    with pytest.raises(PluginError, match=r"^transfer has C 1\.0, which head=lda has no use for; give head=logistic, or leave C out$"):
+        fit("speech-embedding", head="lda", C=1.0)
+
+
 # --- parity with the packages -----------------------------------------------------------------------------------------------------
 
 
