@@ -64,7 +64,12 @@ def scan(
 
 def split(
     corpus: Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest that scan wrote, or whatever featurize reads.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The manifest to write: .parquet, .csv or .jsonl.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="The manifest to write: .parquet, .csv, .jsonl; a folder for the sides of --test.", show_default=False
+        ),
+    ],
     folds: Annotated[
         int | None, typer.Option("--folds", help="So many folds, in the column 'fold'.  [default: 5]", show_default=False)
     ] = None,
@@ -82,15 +87,18 @@ def split(
 
     Example: fastspec split clips.parquet -o split.parquet --folds 5
 
-    Evaluation uses them instead of folds of its own. A manifest that was not scanned is decoded first, to find the copies.
+    Two tables to be read apart: fastspec split sounds/ -o sides --test 0.2
+
+    Evaluation uses them instead of folds of its own. A manifest that was not scanned is decoded first, to find the copies. OUTPUT without
+    an ending becomes a folder with train.csv and test.csv: what is chosen and trained by the first has never seen the second.
     """
     from fastspec.corpus import read_corpus
-    from fastspec.corpus.manifest_file import check_output
+    from fastspec.corpus.manifest_file import check_output, write_sides
     from fastspec.scanning import split_folds, split_test
 
     if folds is not None and test is not None:
         raise LearnError("--folds is given with --test; give --folds for cross-validation, or --test for one split")
-    check_output(output)
+    check_output(output, folder=test is not None)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     try:
         with progress_bar("clips", len(manifest), hidden=json or manifest.found is not None) as report:
@@ -101,7 +109,10 @@ def split(
     except KeyboardInterrupt:
         show(_INTERRUPTED, stderr=True)
         raise typer.Exit(130) from None
-    divided.write(output)
+    if output.suffix:
+        divided.write(output)
+    else:
+        write_sides(divided, output)
     rows = _sides(divided)
     if json:
         print_json("split", rows)

@@ -1,7 +1,9 @@
 """A manifest as a table on disk, which is a corpus like any other."""
 
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -21,10 +23,11 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 }
 
 
-def check_output(path: Path) -> None:
-    """That a manifest can be written there: CorpusError for another ending, and where something is already."""
-    if path.suffix.lower() not in _WRITERS:
-        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}")
+def check_output(path: Path, *, folder: bool = False) -> None:
+    """That a manifest can be written there, or into a new folder of that name: CorpusError for another ending, and for what exists."""
+    if path.suffix.lower() not in _WRITERS and not (folder and not path.suffix):
+        also = ", or a name without one, for a folder of train.csv and test.csv" if folder else ""
+        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}{also}")
     if path.exists():
         raise CorpusError(f"{path} exists; remove it, or choose another name")
     if not path.parent.is_dir():
@@ -53,6 +56,28 @@ def write_manifest(manifest: Manifest, path: Path) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def write_sides(manifest: Manifest, folder: Path) -> list[Path]:
+    """Write the sides of a split as `train.csv` and `test.csv` into a new folder, which is a corpus itself, whole or not at all.
+
+    What a scan found is left out, since it numbers rows of the whole.
+
+    Raises:
+        CorpusError: as `Manifest.write` has it, or the folder cannot be made.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    whole = replace(manifest, found=None)
+    try:
+        temporary.mkdir()
+        for (side,), table in manifest.table.group_by("split"):
+            write_manifest(whole.with_table(table), temporary / f"{side}.csv")
+        temporary.replace(folder)
+    except OSError as error:
+        raise CorpusError(f"{folder} cannot be written: {error.strerror or error}; choose another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sorted(folder.iterdir())
 
 
 def find_addresses(manifest: Manifest, folder: Path) -> pl.DataFrame:
