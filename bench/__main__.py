@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import accuracy, corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages
+from bench import accuracy, corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages, tutorials
 from bench.output import as_json, as_table, as_text, describe
 from bench.paired import run_pairs
 from bench.tasks import TASKS
+from bench.tutorials import TUTORIALS
 from fastspec.benchmark.machine import machine
 from fastspec.errors import FastspecError
 
@@ -59,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--finished", action="store_true", help="only print what the folder has")
     command.add_argument("--readme", action="store_true", help="put the tables into README too")
     command.set_defaults(run=_accuracy)
+    purpose = "README's recipes beside the methods of the articles that they come from, on the same recordings; fetches 355 MB"
+    command = commands.add_parser("articles", help=purpose, description=purpose)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    names = [tutorial.name for tutorial in TUTORIALS]
+    command.add_argument("--recipe", choices=names, action="append", help="only this one; may be repeated")
+    command.add_argument("--folder", type=Path, required=True, help="keeps recordings, what the commands write, and finished rows")
+    command.add_argument("--few", action="store_true", help="on a few recordings, to see that all works")
+    command.add_argument("--readme", action="store_true", help="put the table into README too")
+    command.set_defaults(run=_articles)
     purpose = "a corpus as pictures beside librosa with matplotlib, results compared; fetches 150 MB"
     command = commands.add_parser("images", help=purpose, description=purpose)
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -149,6 +159,15 @@ def _accuracy(options: argparse.Namespace) -> str:
         readme.put_table("accuracy", text)
     told = [*rows, *accuracy.run_lines(rows, tasks), *run_pairs(rows, tasks)]
     return as_json("bench accuracy", accuracy.host(), told) if options.json else text
+
+
+def _articles(options: argparse.Namespace) -> str:
+    chosen = [tutorial for tutorial in TUTORIALS if not options.recipe or tutorial.name in options.recipe]
+    rows = tutorials.run_tutorials(options.folder, tutorials=chosen, few=options.few)
+    text = f"{tutorials.as_tables(rows)}\n\n{describe(tutorials.host())}"
+    if options.readme:
+        readme.put_table("articles", text)
+    return as_json("bench articles", tutorials.host(), rows) if options.json else text
 
 
 def _images(options: argparse.Namespace) -> str:
