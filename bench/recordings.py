@@ -18,7 +18,7 @@ RATE = 16_000
 PAUSE_S = 0.2
 SPEECH_S = 60.0
 NEW = "czech_big_fish"  # whose speech is the new one
-_FEW = 3  # of each class and group, where few are enough
+_FEW = 2  # of each class and group, where few are enough
 
 
 def make_drums(folder: Path, *, few: bool = False) -> None:

@@ -16,6 +16,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from fastspec.cli.app import app
+from fastspec.corpus import read_corpus
 from fastspec.scanning import ScanReport
 
 
@@ -149,6 +150,24 @@ def test_split__takes_folds_or_a_share_and_is_used_by_evaluation(sounds, tmp_pat
     assert "test: 6 clips (25.0%) of 2 classes" in result.stdout
     assert "the split that" in result.stdout
     assert set(pl.read_csv(tmp_path / "halves.csv")["split"]) == {"train", "test"}
+
+
+def test_split_into_a_folder__is_two_tables_that_are_a_corpus_together_and_apart(sounds, tmp_path):
+    assert fastspec("scan", sounds, *GROUPS, "-o", tmp_path / "m.parquet").returncode == 0
+    result = fastspec("split", tmp_path / "m.parquet", "-o", tmp_path / "sides", "--test", "0.25")
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "sides").iterdir()) == ["test.csv", "train.csv"]
+    train, test = (read_corpus(tmp_path / "sides" / f"{side}.csv").table for side in ("train", "test"))
+    assert (train["split"].unique().to_list(), test["split"].unique().to_list()) == (["train"], ["test"])
+    assert (len(train), len(test)) == (18, 6)
+    assert not set(train["group"]) & set(test["group"])
+    both = read_corpus(tmp_path / "sides")
+    assert both.table["split"].value_counts(sort=True).rows() == [("train", 18), ("test", 6)]
+    assert all(Path(both.open(path)).is_file() for path in both.table["path"])
+    refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "sides", "--test", "0.25"), 2, "exists; remove it")
+    refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "folds", "--folds", "2"), 2, "an ending that a manifest cannot have")
+    refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "a.txt", "--test", "0.25"), 2, "for a folder of train.csv and test.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"sounds", "m.parquet", "sides"}
 
 
 def test_split_that_cannot_be__says_why_and_writes_nothing(sounds, tmp_path):
