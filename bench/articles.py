@@ -98,7 +98,7 @@ def convolve_stft(train: Sequence[Example], test: Sequence[Example], *, epochs: 
             nn.functional.cross_entropy(network(inputs[batch]), targets[batch]).backward()
             step.step()
         network.eval()
-        loss = float(nn.functional.cross_entropy(network(inputs[watched]), targets[watched]))
+        loss = float(nn.functional.cross_entropy(network(inputs[watched]).detach(), targets[watched]))
         if loss < lowest:
             lowest, best = loss, {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.load_state_dict(best)

@@ -197,8 +197,9 @@ def commands_of(name: str, *, path: Path = README) -> list[list[str]]:
 
 
 def run_commands(commands: Sequence[Sequence[str]], folder: Path) -> None:
-    """Run commands in a folder, each in a process of its own. Those whose classifier is not installed, or that use what those would have
-    written, are left out, which is told on standard error.
+    """Run commands in a folder, each in a process of its own.
+
+    Those whose classifier is not installed, and those that use what they would have written, are left out, which is told on standard error.
 
     Raises:
         RunFailed: one fails.
@@ -208,7 +209,7 @@ def run_commands(commands: Sequence[Sequence[str]], folder: Path) -> None:
         reason = _lacks(command) or next((f"there is no {word}" for word in command if word in absent), None)
         if reason:
             print(f"bench: left out: {shlex.join(command)}: {reason}", file=sys.stderr)
-            absent.add(command[command.index("-o") + 1])
+            absent.update(command[i + 1] for i, word in enumerate(command) if word == "-o")
             continue
         code = "from fastspec.cli import main; main()"
         done = subprocess.run([sys.executable, "-c", code, *command[1:]], cwd=folder, capture_output=True, text=True, check=False)

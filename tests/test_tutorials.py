@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -60,11 +61,19 @@ def test_pixels__tell_bright_from_dark_pictures():
     assert share_right(articles.boost_pixels, picture, {"dark": 60, "bright": 180}) == 1
 
 
-def test_embeddings_of_pictures__tell_bright_from_dark_by_boosting_and_by_a_new_last_layer():
+def test_new_last_layer_on_a_network_for_photographs__tells_bright_from_dark_pictures():
     require_network()
-    values = {"dark": 60, "bright": 180}
-    assert share_right(articles.boost_embeddings, picture, values, n=25) == 1
-    assert share_right(lambda *sides: articles.retrain_last_layer(*sides, steps=200), picture, values, n=10) == 1
+    method = partial(articles.retrain_last_layer, steps=200)
+    assert share_right(method, picture, {"dark": 60, "bright": 180}, n=4) == 1
+
+
+def test_network_for_photographs__is_what_boosting_sees(monkeypatch):
+    seen = []
+    monkeypatch.setattr(articles, "_embed", lambda pictures: np.array([[float("bright" in one.label)] for one in pictures], np.float32))
+    monkeypatch.setattr(articles, "_boost", lambda *arrays: seen.append(arrays))
+    articles.boost_embeddings(examples(picture, {"dark": 60, "bright": 180}, 1), examples(picture, {"bright": 180}, 1))
+    ((train, codes, test),) = seen
+    assert (train.tolist(), codes.tolist(), test.tolist()) == ([[0], [1]], [1, 0], [[1]])
 
 
 def require_network():
@@ -81,8 +90,7 @@ def require_network():
 @pytest.mark.filterwarnings(LIBRARIES)
 def test_flat_mel_spectrograms__tell_tones():
     pytest.importorskip("librosa")
-    few = {"seconds": 0.5, "n_estimators": 3}
-    assert share_right(lambda *sides: articles.boost_mel(*sides, **few), tone, {"low": 300, "high": 3000}, n=10) == 1
+    assert share_right(partial(articles.boost_mel, seconds=0.5, n_estimators=3), tone, {"low": 300, "high": 3000}, n=10) == 1
 
 
 @pytest.mark.filterwarnings(LIBRARIES)
@@ -97,7 +105,7 @@ def test_padded_decibels__stand_where_the_recording_does():
 
 def test_convolutions_on_magnitudes__tell_tones():
     pytest.importorskip("torch", reason="torch is not installed: pip install torch")
-    method = lambda *sides: articles.convolve_stft(*sides, epochs=8)  # noqa: E731
+    method = partial(articles.convolve_stft, epochs=8)
     assert share_right(method, lambda hz, seed: tone(hz, seed, seconds=4), {"low": 500, "high": 6000}, n=20) == 1
 
 
@@ -112,7 +120,7 @@ def test_magnitudes__are_low_to_high_along_a_row_and_silent_after_the_end():
 def test_recipe__is_at_most_fifteen_lines_and_writes_what_is_scored(name):
     commands = commands_of(name)
     assert len(commands) <= 15
-    written = [command[command.index("-o") + 1] for command in commands]
+    written = [command[command.index("-o") + 1] for command in commands if "-o" in command]
     assert len(written) == len(set(written))
     for trial in BY_NAME[name].trials:
         assert {trial.sides, *trial.ours.values()} <= set(written)
