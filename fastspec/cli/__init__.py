@@ -28,6 +28,7 @@ def _run() -> int:
     from fastspec.errors import FastspecError
 
     try:
+        _check_names(sys.argv[1:])
         from fastspec.cli.app import build_command
 
         code = build_command().main(prog_name="fastspec", standalone_mode=False)
@@ -40,6 +41,18 @@ def _run() -> int:
             raise
         return _explain_usage(error)
     return _fail("interrupted", 130) if code == 130 else code or 0
+
+
+def _check_names(arguments: list[str]) -> None:
+    """Recordings may have names that are no text; outputs and all else may not, for they are written into files and web pages."""
+    from fastspec.errors import FastspecError
+
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            if not os.path.lexists(argument):
+                raise FastspecError(f"{argument!r} is no text in UTF-8, nor the name of something that is there; give another") from None
 
 
 def _explain_usage(error: Any) -> int:

@@ -104,7 +104,7 @@ def _write(rows: list[dict[str, Any]], output: Path | None, picture: Path | None
 
 
 def doctor(json: Json = False, _quiet: Quiet = False) -> None:
-    """Look at this installation, and try it on clips whose features are known.
+    """Look at this installation, and try it on known clips.
 
     Example: fastspec doctor
 

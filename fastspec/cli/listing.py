@@ -10,8 +10,8 @@ from fastspec.cli.output import Json, Quiet, format_parts, print_json, show, tel
 from fastspec.cli.parsing import Assignments
 from fastspec.errors import RunFailed
 
-preset_app = typer.Typer(help="The named front ends: list, show, and compare them with their references.", no_args_is_help=True)
-plugin_app = typer.Typer(help="The installed classifiers: list and check them, begin a new one.", no_args_is_help=True)
+preset_app = typer.Typer(help="List, show and check the named front ends.", no_args_is_help=True)
+plugin_app = typer.Typer(help="List and check the installed classifiers, or begin a new one.", no_args_is_help=True)
 
 
 PresetName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_presets, help="See 'fastspec preset list'.")]

@@ -68,7 +68,7 @@ def predict(
 def _telling(predictions: Iterable["Prediction"], on_step: Callable[[str], None]) -> Iterator["Prediction"]:
     """The predictions, while a terminal is told how many there are."""
     for n, prediction in enumerate(predictions, start=1):
-        on_step(f"{counted(n, 'prediction')}")
+        on_step(counted(n, "prediction"))
         yield prediction
 
 
@@ -111,6 +111,7 @@ def explain(
     """
     from fastspec import learn
     from fastspec.corpus import read_inputs
+    from fastspec.corpus.folder import as_text
 
     picture = None if output.suffix == ".npz" else output
     check_pictured(picture)
@@ -121,7 +122,7 @@ def explain(
     if picture:
         from fastspec.report import plot_spectrogram, save_picture
 
-        title = f"{Path(clip).name}: what speaks for {found.target} ({share:.0%})"
+        title = f"{as_text(Path(clip).name)}: what speaks for {found.target} ({share:.0%})"
         arrays = (found.samples, bundle.recipe.spec.sample_rate, found.features, bundle.recipe)
         save_picture(plot_spectrogram(*arrays, title=title, importance=found.importance), picture)
     found.save(output.with_suffix(".npz"))

@@ -7,9 +7,10 @@ import typer
 
 from fastspec.cli.output import Json, Quiet, format_bytes, format_parts, print_json, show, tell, waiting, warn
 from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_columns
+from fastspec.cli.progress import progress_bar
 from fastspec.errors import Interrupted, RunFailed, StoreError, counted
 
-store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
+store_app = typer.Typer(help="Look into a store, check, repair, update or export it.", no_args_is_help=True)
 
 Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
 
@@ -49,9 +50,9 @@ def show_store(store: Store, json: Json = False, _quiet: Quiet = False) -> None:
         return
     clips, frames, bands = layout.shape
     counts = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
-    show(f"{store}: {counted(clips, 'clip')} × {counted(frames, 'frame')} × {counted(bands, 'band')}; {counts or 'nothing done yet'}")
+    show(f"{store}: {counted(clips, 'clip')} x {counted(frames, 'frame')} x {counted(bands, 'band')}; {counts or 'nothing done yet'}")
     if not row["finished"]:
-        show(f"unfinished: {len(ledger):,} of {counted(clips, 'clip')} done; go on with the command that began it, and --resume")
+        show(f"unfinished: {len(ledger):,} of {counted(clips, 'clip')} are done; go on with the command that began it, and --resume")
     show(f"{format_bytes(layout.total_bytes)} in {counted(layout.n_chunks, 'chunk')}; recipe {layout.recipe.digest()[:12]}")
     show(format_parts(layout.recipe.spec))
     show(f"classes: {', '.join(classes) or 'none'}")
@@ -122,7 +123,8 @@ def verify(
     if repair and columns and not (corpus := corpus or read_source(place)):
         raise StoreError(f"{store} does not say where its recordings are; give --corpus")
     manifest = read_corpus(corpus, columns=parse_columns(columns)) if repair and corpus else None
-    damage = repair_store(store, manifest, workers=workers) if repair else find_damage(place)
+    with waiting("repairing" if repair else "comparing"):
+        damage = repair_store(store, manifest, workers=workers) if repair else find_damage(place)
     if json:
         print_json("store verify", [found._asdict() | {"repaired": repair} for found in damage])
     else:
@@ -161,16 +163,16 @@ def update(
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     n_before = Layout.read(locate_store(store)).n_clips
     try:
-        updated = pipeline.update(store, manifest, workers=workers)
+        with progress_bar("clips", len(manifest), hidden=json) as report:
+            updated = pipeline.update(store, manifest, workers=workers, on_progress=report)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; go on with the same command: {store} cannot be read until it has ended") from None
     counts = updated.status_counts()
     if json:
         print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])
     else:
-        tell(
-            f"{store}: {counted(len(updated), 'clip')}: {', '.join(f'{n:,} {s}' for s, n in counts.items())}; {len(updated) - n_before:,} new"
-        )
+        statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
+        tell(f"{store}: {counted(len(updated), 'clip')}: {statuses}; {len(updated) - n_before:,} new")
 
 
 @store_app.command("export")
