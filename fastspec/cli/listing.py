@@ -8,7 +8,7 @@ import typer
 from fastspec.cli.completing import complete_plugins, complete_presets
 from fastspec.cli.output import Json, Quiet, format_parts, print_json, show, tell, waiting
 from fastspec.cli.parsing import Assignments
-from fastspec.errors import RunFailed
+from fastspec.errors import RunFailed, counted
 
 preset_app = typer.Typer(help="List, show and check the named front ends.", no_args_is_help=True)
 plugin_app = typer.Typer(help="List and check the installed classifiers, or begin a new one.", no_args_is_help=True)
@@ -152,4 +152,4 @@ def check_plugin(
             show(f"{result.outcome:14} {title}{': ' if result.reason else ''}{result.reason}")
     failed = sum(result.outcome == "failed" for result in results)
     if failed:
-        raise RunFailed(f"{name} fails {failed} of {len(results)} checks")
+        raise RunFailed(f"{name} fails {failed} of {counted(len(results), 'check')}; the reasons are above")

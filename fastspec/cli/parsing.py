@@ -186,6 +186,7 @@ def _read_recipe(address: str | Path) -> "Recipe":
                 return Recipe.from_dict(json.loads((path / header).read_bytes())["recipe"])
         return Recipe.from_toml(path.read_bytes().decode())
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"the spec {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"the spec {path} cannot be read: {reason}; give a TOML file, a trained model or a store") from None
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise SpecError(f"{path} holds no recipe that can be read ({error}); give a TOML file, a trained model or a store") from None
