@@ -5,7 +5,19 @@ from typing import Annotated, Any
 import typer
 
 import fastspec
-from fastspec.cli import benching, demonstration, featurizing, learning, listing, picturing, predicting, reporting, scanning, serving, storing, warming
+from fastspec.cli import (
+    benching,
+    demonstration,
+    featurizing,
+    learning,
+    listing,
+    picturing,
+    predicting,
+    reporting,
+    scanning,
+    storing,
+    warming,
+)
 from fastspec.cli.helping import format_help
 
 _EPILOG = """Start with: fastspec demo

@@ -93,8 +93,12 @@ def read_folder(root: Place) -> Manifest:
             ignored += 1
             unread += [as_text(name)] if may_be_meant(name) else []
     if not names:
-        others = f" ({counted(ignored, 'other file')})" if ignored else ""
-        raise CorpusError(f"{root} holds no audio files{others}; give a folder of recordings, in sub-folders named after their classes")
+        such = f", such as {min(unread)!r}" if unread else ""
+        others = f" ({counted(ignored, 'other file')}{such})" if ignored else ""
+        advice = (
+            "give a folder of recordings (FLAC, WAV, Ogg, MP3, …), in sub-folders named after their classes, or a table by its own name"
+        )
+        raise CorpusError(f"{root} holds no audio files that can be read{others}; {advice}")
     paths = sorted(names)
     escaped = {path: name for path, name in names.items() if path != name}
     return Manifest(table_of_paths(paths, folder_labels(paths)), str(root), Files(root, escaped), ignored, unread=tuple(sorted(unread)))

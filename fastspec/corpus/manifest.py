@@ -109,7 +109,8 @@ class Manifest:
         return self.table.height
 
     def __repr__(self) -> str:
-        ignored = f", {counted(self.ignored, 'other file')} ignored" if self.ignored else ""
+        such = f" ({self.unread[0]!r} is one)" if self.unread else ""
+        ignored = f", {counted(self.ignored, 'other file')} ignored{such}" if self.ignored else ""
         return f"<Manifest of {self.source!r}: {counted(len(self), 'clip')}, {counted(len(self.classes), 'class', 'classes')}{ignored}>"
 
     def _repr_html_(self) -> str:

@@ -130,7 +130,12 @@ def _read_separated(place: Place, columns: Mapping[str, str]) -> Texts:
     except pl.exceptions.NoDataError:
         raise CorpusError(f"{place} is empty; give a {name} with a 'path' column and one row a clip") from None
     except pl.exceptions.PolarsError as error:
-        raise CorpusError(f"{place} is not a valid {name}: {str(error).strip().splitlines()[0]}; mend that row, or save it anew") from None
+        if broken := _find_broken(place, data, separator):
+            raise CorpusError(broken.sentence("to mend")) from None
+        raise CorpusError(
+            f"{place} is not a valid {name}: {brief(one_line(error))}; put fields that hold quotes into quotes, with those within doubled"
+        ) from None
+    table = table.rename(_header_names(table.columns, columns))
     chosen = _choose_columns(place, table.columns, columns)
     if twice := [column for column in chosen.values() if f"{column}_duplicated_0" in table.columns]:
         raise CorpusError(f"{place} has two columns {twice[0]!r}; rename one of them")
