@@ -15,6 +15,7 @@ from fastspec.cli import (
     predicting,
     reporting,
     scanning,
+    serving,
     storing,
     warming,
 )
