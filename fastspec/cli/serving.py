@@ -47,8 +47,8 @@ def serve(
         if json:
             print_json("serve", [{"model": str(model), "classes": bundle.classes, "address": address}])
             sys.stdout.flush()
-            return
-        tell(f"{model}: {bundle.plugin.name}, {counted(len(bundle.classes), 'class', 'classes')}, at {address}  (Ctrl-C ends it)")
+        else:
+            tell(f"{model}: {bundle.plugin.name}, {counted(len(bundle.classes), 'class', 'classes')}, at {address}  (Ctrl-C ends it)")
         if not is_loopback(host):
             warn("anyone who can reach this machine can use it: there is no password")
 
