@@ -51,6 +51,12 @@ class RunFailed(FastspecError):
     exit_code = 1
 
 
+class Interrupted(FastspecError):
+    """Ctrl-C, with what is left behind and how to go on."""
+
+    exit_code = 130
+
+
 def counted(n: int, one: str, many: str | None = None) -> str:
     """A number with its noun.
 

@@ -60,7 +60,7 @@ def store(sounds, tmp_path_factory):
     result = fastspec("featurize", sounds, "-o", path, "--preset", "torchaudio", "--set", "log=db", "--group-from", r"/(\d+)-")
     assert result.returncode == 0, result.stderr
     assert "41 clips, 2 classes" in result.stdout
-    assert "clips of 0.5 s -> (41, 41, 128) float32, 10.2 MiB in 1 chunks" in result.stdout
+    assert "clips of 0.5 s -> (41, 41, 128) float32, 10.2 MiB in 1 chunk;" in result.stdout
     assert "40 ok, 1 unreadable" in result.stdout
     assert "broken.wav" in result.stdout
     return path
@@ -333,7 +333,7 @@ def test_columns_and_missing_files_of_a_table__are_taken_and_told(sounds, tmp_pa
     flags = ("--column", "path=file", "--column", "label=kind", "--preset", "torchaudio", "--clip", "0.2", "--workers", "0")
     result = fastspec("featurize", table, "-o", tmp_path / "s.zarr", *flags)
     assert result.returncode == 0, result.stderr
-    assert "1 rows whose file is missing: row 10 'gone.wav' does not exist" in result.stderr
+    assert "1 row whose file is missing: row 10 'gone.wav' does not exist" in result.stderr
     assert "8 ok, 1 unreadable" in result.stdout
     assert "2 classes" in result.stdout
 

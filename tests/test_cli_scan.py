@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from fastspec.cli.app import app
 from fastspec.corpus import read_corpus
+from fastspec.errors import Interrupted
 from fastspec.scanning import ScanReport
 
 
@@ -91,8 +92,8 @@ def test_scan_json__is_one_object(sounds):
 def test_scan_flags__reach_the_function(sounds):
     with mock.patch("fastspec.scanning.report.scan", side_effect=KeyboardInterrupt) as called:
         result = CliRunner().invoke(app, ["scan", str(sounds), "--workers", "3", "--label-from", "(s)"])
-    assert result.exit_code == 130
-    assert "interrupted; nothing was written" in result.stderr
+    assert isinstance(result.exception, Interrupted)
+    assert str(result.exception) == "interrupted; nothing was written"
     assert called.call_args.kwargs["workers"] == 3
     assert called.call_args.args[0].classes == ["s"]
 
@@ -121,7 +122,7 @@ def test_interrupted_scan__says_so_and_writes_nothing(tmp_path):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr == "interrupted; nothing was written\n"
+    assert stderr == "fastspec: interrupted; nothing was written\n"
     assert [path.name for path in tmp_path.iterdir()] == ["many"]
 
 

@@ -169,7 +169,7 @@ def test_patterns__group_1_is_the_value_and_no_match_is_none(tmp_path):
 
 @pytest.mark.parametrize(
     "pattern, message",
-    [("(", "not a valid regular expression"), ("a/", "has no group"), ("(nowhere)", "finds nothing in any of 1 paths, such as 'a/x.wav'")],
+    [("(", "not a valid regular expression"), ("a/", "has no group"), ("(nowhere)", "finds nothing in any of 1 path, such as 'a/x.wav'")],
 )
 @pytest.mark.parametrize("option", ["label_from", "group_from"])
 def test_pattern_that_cannot_be_meant__is_refused(tmp_path, option, pattern, message):

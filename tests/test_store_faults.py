@@ -116,7 +116,7 @@ def test_interrupted_process__is_told_how_to_go_on_and_resumes(folder, whole, tm
     child.send_signal(signal.SIGINT)
     _, err = child.communicate()
     assert child.returncode == 130
-    assert err == f"interrupted, go on with the same command and --resume, {output} keeps what is done\n"
+    assert err == f"fastspec: interrupted; go on with the same command and --resume, {output} keeps what is done\n"
     assert promised_bytes(featurize(folder, output, recipe=RECIPE, resume=True).path) == whole
 
 
@@ -128,7 +128,7 @@ def test_interrupt_before_anything_is_written__says_so(tmp_path):
     )
     command = [sys.executable, "-c", program, "featurize", str(tmp_path), "-o", str(tmp_path / "s.zarr")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (130, "interrupted, nothing written yet\n")
+    assert (result.returncode, result.stderr) == (130, "fastspec: interrupted; nothing written yet\n")
 
 
 @pytest.fixture

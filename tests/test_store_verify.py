@@ -187,5 +187,5 @@ def test_info_and_ledger_of_an_unfinished_store__say_what_is_done(folder, tmp_pa
     assert "71 clips x 801 frames x 128 bands; 3" in info
     assert f"unfinished: {done} of 71 clips are done" in info
     ledger = CliRunner().invoke(app, ["store", "ledger", str(path)])
-    assert f"{71 - done} clips are not done yet" in ledger.output
+    assert f"{71 - done} clips not done yet" in ledger.output
     assert ledger.exit_code == 0

@@ -1,22 +1,41 @@
 """The application that all commands belong to."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 import fastspec
-from fastspec.cli import benching, demonstration, featurizing, learning, listing, picturing, reporting, scanning, serving, storing, warming
+from fastspec.cli import (
+    benching,
+    demonstration,
+    featurizing,
+    learning,
+    listing,
+    picturing,
+    predicting,
+    reporting,
+    scanning,
+    serving,
+    storing,
+    warming,
+)
+from fastspec.cli.helping import format_help
 
-_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+_EPILOG = """Start with: fastspec demo
+
+With your own folder: fastspec featurize sounds/ -o sounds.zarr
+
+Exit codes: 0 done; 1 the command's own negative answer, such as damage or no clip that could be read; 2 wrong usage or input; 130
+interrupted. What goes wrong is one line on standard error."""
 
 app = typer.Typer(
     name="fastspec",
     help="Audio corpora to feature arrays, fast; classifiers on them, scored honestly.",
-    epilog="Start with: fastspec demo  ·  or with your own folder: fastspec featurize CORPUS -o features.zarr",
+    epilog=_EPILOG,
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=_CONTEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -39,8 +58,8 @@ app.command("featurize")(featurizing.featurize)
 app.command("train")(learning.train)
 app.command("evaluate")(learning.evaluate)
 app.command("leaderboard")(learning.leaderboard)
-app.command("predict")(learning.predict)
-app.command("explain")(learning.explain)
+app.command("predict")(predicting.predict)
+app.command("explain")(predicting.explain)
 app.command("plot")(picturing.plot)
 app.command("images")(picturing.images)
 app.command("report")(reporting.report)
@@ -54,16 +73,14 @@ app.add_typer(listing.plugin_app, name="plugin")
 app.add_typer(storing.store_app, name="store")
 
 
-def build_command() -> Callable[[], None]:
-    """The application as it is run. A flag's help does not say that it is a truth value."""
+def build_command() -> Any:
+    """The application as it is run: with help of our own."""
     command = typer.main.get_command(app)
-    _hide_types_of_flags(command)
+    _give_help(command)
     return command
 
 
-def _hide_types_of_flags(command: Any) -> None:
-    for option in (*command.params, command.get_help_option(typer.Context(command, **_CONTEXT))):
-        if getattr(option, "is_flag", False):
-            option.metavar = ""
+def _give_help(command: Any) -> None:
+    command.format_help = lambda context, formatter: formatter.write(format_help(command, context))
     for child in getattr(command, "commands", {}).values():
-        _hide_types_of_flags(child)
+        _give_help(child)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 import fastspec
-from fastspec.cli.output import Json, as_json, print_json, show, waiting
-from fastspec.cli.parsing import parse_recipe
-from fastspec.errors import FastspecError, RunFailed
+from fastspec.cli.output import Json, Quiet, as_json, print_json, show, tell, waiting
+from fastspec.cli.parsing import Preset, Settings, SpecFile, parse_recipe
+from fastspec.errors import FastspecError, Interrupted, RunFailed
 
 OUTPUT_HELP = "Write the rows as JSON, for a later --baseline."
 
@@ -17,23 +17,25 @@ def bench(
     corpus: Annotated[
         str | None, typer.Argument(help="Whatever featurize reads; recordings are made where it is left out.", show_default=False)
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list' (default: librosa).", show_default=False)
-    ] = None,
-    spec: Annotated[
-        Path | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
-    ] = None,
+    preset: Preset = None,
+    spec: SpecFile = None,
+    settings: Settings = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Measured from 1 to so many (default: one a core).", show_default=False)
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Measured from 1 to so many.  [default: one a core]", show_default=False),
     ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds at most, of which the best counts.")] = 3,
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", min=1, rich_help_panel="Run", help="Rounds at most; the best counts.")
+    ] = 3,
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", min=0.01, max=1e5, help="Of audio in the sample (default: by the workers, up to 60).", show_default=False
+            "--minutes",
+            metavar="MIN",
+            min=0.01,
+            max=1e5,
+            help="Of audio in the sample.  [default: by the workers, up to 60]",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F.json", help=OUTPUT_HELP, show_default=False)] = None,
@@ -42,12 +44,13 @@ def bench(
     ] = None,
     picture: Annotated[Path | None, typer.Option("--picture", metavar="F.png", help="Draw it: .png or .svg.", show_default=False)] = None,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Measure featurizing here, with your recordings, beside what else is installed.
+    """Measure featurizing here, beside what else is installed.
 
     Example: fastspec bench sounds/ --preset whisper -o today.json
 
-    A sample of the corpus, spread evenly, goes from recordings to features
+    A sample of your recordings, spread evenly, goes from recordings to features
     on disk: each stage, by 1 to all workers, with cold and warm page cache,
     compiling apart; beside librosa, torchaudio, kaldi-native-fbank, asrfront
     and lhotse where they compute the same, which is checked first. It takes
@@ -70,8 +73,7 @@ def bench(
         with waiting("measuring") as on_step:
             rows = run_benchmark(manifest, recipe, workers=workers, repeat=repeats, minutes=minutes, on_step=on_step)
     except KeyboardInterrupt:
-        show("interrupted; nothing was written", stderr=True)
-        raise typer.Exit(130) from None
+        raise Interrupted("interrupted; nothing was written") from None
     written = _write(rows, output, picture)
     if earlier is not None:
         rows += compare_runs(rows, earlier)
@@ -83,7 +85,7 @@ def bench(
     show(*benchmark_parts(rows, version=fastspec.__version__))
     if earlier is not None:
         show(*(f"unlike the baseline: {told}" for told in differences_between(rows, earlier)))
-    show(*(f"wrote {path}" for path in written))
+    tell(*(f"wrote {path}" for path in written))
 
 
 def _write(rows: list[dict[str, Any]], output: Path | None, picture: Path | None) -> list[Path]:
@@ -101,8 +103,8 @@ def _write(rows: list[dict[str, Any]], output: Path | None, picture: Path | None
     return written
 
 
-def doctor(json: Json = False) -> None:
-    """Look at this installation, and compute a few clips whose features are known.
+def doctor(json: Json = False, _quiet: Quiet = False) -> None:
+    """Look at this installation, and try it on known clips.
 
     Example: fastspec doctor
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fastspec.cli.output import Json, format_bytes, format_duration, print_json, show
+from fastspec.cli.output import Json, Quiet, format_bytes, format_duration, print_json, show, tell, warn
 from fastspec.cli.parsing import (
     Channel,
     ClipLength,
@@ -26,7 +26,7 @@ from fastspec.cli.parsing import (
 )
 from fastspec.cli.planning import report_plan
 from fastspec.cli.progress import progress_bar
-from fastspec.errors import RunFailed
+from fastspec.errors import Interrupted, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.store import FeatureStore, Layout
@@ -39,7 +39,9 @@ def featurize(
             help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
         ),
     ],
-    output: Annotated[str, typer.Option("-o", "--output", help="The store to write: a folder or a URL.", show_default=False)],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="STORE", help="The store to write: a folder or a URL.", show_default=False)
+    ],
     preset: Preset = None,
     spec: SpecFile = None,
     settings: Settings = None,
@@ -55,29 +57,35 @@ def featurize(
         str, typer.Option("--scheduler", metavar="WHERE", help="threads, processes, or tcp://HOST:PORT of a Dask scheduler.")
     ] = "threads",
     memory: Annotated[
-        str, typer.Option("--memory", help="For what is in flight, on a cluster in each worker; never changes the result.")
+        str,
+        typer.Option("--memory", metavar="SIZE", help="For what is in flight, on a cluster in each worker; never changes the result."),
     ] = "1GiB",
     dtype: Annotated[
-        Literal["float32", "float16"], typer.Option("--dtype", help="Of the store; float16 for logarithmic features only.")
+        Literal["float32", "float16"],
+        typer.Option("--dtype", metavar="TYPE", help="Of the store, float32 or float16; float16 for logarithmic features only."),
     ] = "float32",
     compression: Annotated[
-        Literal["none", "zstd"], typer.Option("--compression", help="Of the store; zstd is smaller and slower.")
+        Literal["none", "zstd"], typer.Option("--compression", metavar="none|zstd", help="Of the store; zstd is smaller and slower.")
     ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
     only_plan: Annotated[bool, typer.Option("--plan", help="Print what it would take, and write nothing.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")] = False,
     on_error: Annotated[
-        Literal["skip", "fail"], typer.Option("--on-error", help="A clip that fails: its row says why, or the run ends.")
+        Literal["skip", "fail"],
+        typer.Option("--on-error", metavar="skip|fail", help="A clip that fails: its row says why, or the run ends."),
     ] = "skip",
     isolate: Annotated[
         bool, typer.Option("--isolate", help="Decode in processes that are replaced: what crashes or hangs one costs its rows.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="How long an isolated decoder may give no sound.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="S", help="How many seconds an isolated decoder may give no sound.")
+    ] = 60.0,
     max_failed: Annotated[
         str | None, typer.Option("--max-failed", metavar="N%", help="Exit code 1 when more clips fail.", show_default=False)
     ] = None,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Compute the features of every clip of a corpus into a store.
 
@@ -85,7 +93,7 @@ def featurize(
 
     Windows: fastspec featurize long/ -o long.zarr --window 3 --hop 1.5
 
-    Before a large run: fastspec featurize s3://bucket/sounds.zip -o s3://bucket/sounds.zarr --plan
+    Before a large run: fastspec featurize s3://b/s.zip -o s3://b/s.zarr --plan
 
     The last window is padded; --set last=drop or last=shift drops it or
     moves it back. --set pad=reflect pads otherwise (zeros, edge, wrap, repeat),
@@ -111,7 +119,7 @@ def featurize(
         with pipeline.open_scheduler(scheduler, workers=workers) as pool:
             manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
             if manifest.problems:
-                show(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features", stderr=True)
+                warn(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features")
             with (
                 progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report,
                 pipeline.Isolation(manifest.recordings, always=isolate, timeout_s=timeout) as isolation,
@@ -132,9 +140,9 @@ def featurize(
                 report_plan(told, output, json=json)
                 return
             if not json:
-                show(f"{manifest!r}"[1:-1], _describe(plan.layout))
+                tell(f"{manifest!r}"[1:-1], _describe(plan.layout))
                 if not manifest.classes:
-                    show("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
+                    tell("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
             with progress_bar("clips", len(plan.clips), hidden=json) as report:
                 store = pipeline.featurize(
                     manifest,
@@ -156,8 +164,7 @@ def featurize(
                 )
     except KeyboardInterrupt:
         kept = f"go on with the same command and --resume, {output} keeps what is done" if place.exists() else "nothing written yet"
-        show(f"interrupted, {kept}", stderr=True)
-        raise typer.Exit(130) from None
+        raise Interrupted(f"interrupted; {kept}") from None
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
     pipeline.check_failed(store, max_failed=share)
 
@@ -168,7 +175,7 @@ def _describe(layout: "Layout") -> str:
     windows = "" if policy.hop_s is None else f" every {policy.hop_s:g} s"
     return (
         f"clips of {policy.clip_s:g} s{windows} -> ({clips}, {frames}, {bands}) {layout.dtype}, "
-        f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}"
+        f"{format_bytes(layout.total_bytes)} in {counted(layout.n_chunks, 'chunk')}; recipe {layout.recipe.digest()[:12]}"
     )
 
 
@@ -192,12 +199,12 @@ def _report(store: "FeatureStore", *, seconds: float, profile: dict[str, float] 
         from fastspec.report import failures_table
 
         if usable < len(store):
-            show("", failures_table(store.ledger))
+            tell("", failures_table(store.ledger))
         if remarks:
-            show("", *(f"{n:,} clips: {remark}" for remark, n in remarks.items()))
+            tell("", *(f"{counted(n, 'clip')}: {remark}" for remark, n in remarks.items()))
         statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
         pace = f"{format_duration(audio_s)} of clips in {format_duration(seconds)}, {audio_s / max(seconds, 1e-9):,.0f} × real time"
-        show(f"\n{store.path}: {statuses}; {pace}")
+        tell(f"\n{store.path}: {statuses}; {pace}")
         if profile:
             show("", *_profile_lines(profile))
     if not usable:

@@ -1,37 +1,40 @@
-"""`fastspec train`, `evaluate`, `leaderboard`, `predict` and `explain`."""
+"""`fastspec train`, `evaluate` and `leaderboard`."""
 
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastspec.cli.output import Json, print_json, show, waiting
-from fastspec.cli.parsing import Assignments, Columns, Folds, GroupFrom, LabelFrom, Repeats, Seed, Workers, parse_columns
-from fastspec.errors import LearnError, RunFailed, counted
+from fastspec.cli.completing import complete_plugins
+from fastspec.cli.output import Json, Quiet, print_json, show, tell, waiting, warn
+from fastspec.cli.parsing import Assignments, By, Folds, Repeats, Seed, check_pictured
+from fastspec.cli.predicting import show_answers
+from fastspec.errors import LearnError, counted
 
 if TYPE_CHECKING:
     from fastspec.learn import Bundle, Evaluation
     from fastspec.learn.training import HeldOut
 
 Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
-By = Annotated[
-    str | None,
-    typer.Option(
-        "--by",
-        metavar="recording|clip",
-        help="What is scored.  [default: recordings where they have several clips]",
-        show_default=False,
-    ),
-]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads that the model may use.")]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads that the model may use.")]
 
 
 def train(
     store: Store,
-    model: Annotated[str, typer.Option("-m", "--model-name", help="A classifier; see 'fastspec plugin list'.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The model to write, a folder.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(
+            "-m",
+            "--model-name",
+            metavar="NAME",
+            autocompletion=complete_plugins,
+            help="A classifier; see 'fastspec plugin list'.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="The model to write, a folder.", show_default=False)],
     params: Assignments = None,
     seed: Seed = 0,
     threads: Threads = 1,
@@ -39,11 +42,12 @@ def train(
     scored: Annotated[bool, typer.Option("--evaluate", help="Score it by folds of whole groups; the model card tells.")] = False,
     folds: Folds = 5,
     calibrate: Annotated[
-        str, typer.Option("--calibrate", metavar="temperature|isotonic|none", help="Make probabilities true on held-out groups.")
+        str,
+        typer.Option("--calibrate", metavar="METHOD", help="temperature, isotonic or none: make probabilities true on held-out groups."),
     ] = "none",
     cost: Annotated[
         list[str] | None,
-        typer.Option("--cost", metavar="CLASS:missed=N,false=N", help="Answer what costs least; may be repeated.", show_default=False),
+        typer.Option("--cost", metavar="CLASS:missed=N,false=M", help="Answer what costs least; may be repeated.", show_default=False),
     ] = None,
     min_recall: Annotated[
         list[str] | None,
@@ -54,15 +58,22 @@ def train(
         typer.Option("--min-precision", metavar="CLASS=SHARE", help="A threshold that is as often right.", show_default=False),
     ] = None,
     unknown_below: Annotated[
-        float | None, typer.Option("--unknown-below", help="Answer 'unknown' below that probability.", show_default=False)
+        float | None, typer.Option("--unknown-below", metavar="SHARE", help="Answer 'unknown' below that probability.", show_default=False)
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="A .png, .svg or .pdf of how far probabilities can be believed.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--picture", metavar="F.png", help="A .png, .svg or .pdf of how far probabilities can be believed.", show_default=False
+        ),
     ] = None,
+    json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Train a classifier on a store.
 
-    Example: fastspec train sounds.zarr -m lightgbm -o model --calibrate temperature --min-recall murmur=0.95
+    Example: fastspec train sounds.zarr -m lightgbm -o model
+
+    Few missed: fastspec train sounds.zarr -m svm -o model --min-recall cat=0.9
 
     The model's folder holds all that prediction needs: recipe, classes, decisions, versions; its README.md tells about it. Test clips of
     a given split are held out.
@@ -76,7 +87,7 @@ def train(
     from fastspec.store import open_store
 
     check_absent(output)
-    _check_pictured(picture)
+    check_pictured(picture)
     aims = learn.Aims(
         calibrate=None if calibrate == "none" else calibrate,  # type: ignore[arg-type] # a wrong word is told with the right ones
         costs=dict(map(parse_cost, cost or [])),
@@ -96,15 +107,35 @@ def train(
             folds=folds if scored or picture or aims.need_held_out else None,
         )
     bundle.save(output)
+    if held_out is not None and picture:
+        _draw_reliability(held_out, bundle, picture)
+    if json:
+        print_json("train", [{"store": store, "output": str(output)} | _trained_row(bundle)])
+        return
     what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
-    show(f"{output}: {model} trained on {what}{_left_out(bundle.left_out)}")
+    tell(f"{output}: {model} trained on {what}{_left_out(bundle.left_out)}")
     for credit in bundle.model.credits():
-        show(f"built on {credit}")
+        tell(f"built on {credit}")
     if held_out is not None:
-        _show_held_out(held_out, bundle, picture)
+        _show_held_out(held_out, bundle)
 
 
-def _show_held_out(held_out: "HeldOut", bundle: "Bundle", picture: Path | None) -> None:
+def _trained_row(bundle: "Bundle") -> dict[str, Any]:
+    """What a model is, and its scores on held-out groups where they were asked for."""
+    return {
+        "model": bundle.plugin.name,
+        "classes": bundle.classes,
+        "clips": bundle.n_clips,
+        "left_out": bundle.left_out,
+        "built_on": bundle.model.credits(),
+        "by": bundle.by,
+        "decisions": bundle.decisions.to_dict(),
+        "metrics": bundle.metrics,
+        "digest": bundle.recipe.digest(),
+    }
+
+
+def _show_held_out(held_out: "HeldOut", bundle: "Bundle") -> None:
     """What held-out groups say about the model, and about its answers where they are not just the likeliest class."""
     from fastspec.learn.ranking import leaderboard_row
     from fastspec.report import leaderboard_table
@@ -113,31 +144,30 @@ def _show_held_out(held_out: "HeldOut", bundle: "Bundle", picture: Path | None) 
     if not bundle.decisions.change_nothing:
         answers = bundle.decisions.answer(held_out.calibrated.probabilities, bundle.classes)
         actual = [bundle.classes[label] for label in held_out.calibrated.labels]
-        _show_answers(Counter(zip(actual, answers, strict=True)), bundle.classes)
-    if picture:
-        from fastspec.report import plot_reliability, save_picture
-
-        curves = {"as the model says": held_out.raw.probabilities}
-        if bundle.decisions.calibration is not None:
-            curves["calibrated"] = held_out.calibrated.probabilities
-        title = f"{held_out.raw.model} on groups that it had not met"
-        save_picture(plot_reliability(held_out.raw.labels, curves, title=title), picture)
+        show_answers(Counter(zip(actual, answers, strict=True)), bundle.classes)
 
 
-def _show_answers(counts: "Counter[tuple[str, str]]", classes: list[str]) -> None:
-    """Actual classes against answers, 'unknown' among them where it was given."""
-    from fastspec.report import confusion_table
+def _draw_reliability(held_out: "HeldOut", bundle: "Bundle", picture: Path) -> None:
+    from fastspec.report import plot_reliability, save_picture
 
-    actual = sorted({label for label, _ in counts})
-    answers = [*classes, *sorted({answer for _, answer in counts} - set(classes))]
-    matrix = [[counts[label, answer] for answer in answers] for label in actual]
-    show("", confusion_table(matrix, actual, predicted=answers))
+    curves = {"as the model says": held_out.raw.probabilities}
+    if bundle.decisions.calibration is not None:
+        curves["calibrated"] = held_out.calibrated.probabilities
+    title = f"{held_out.raw.model} on groups that it had not met"
+    save_picture(plot_reliability(held_out.raw.labels, curves, title=title), picture)
 
 
 def evaluate(
     store: Store,
-    name: Annotated[str | None, typer.Option("-m", "--model-name", help="A classifier, scored by folds.", show_default=False)] = None,
-    model: Annotated[Path | None, typer.Option("--model", help="A trained model, scored on other clips.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "-m", "--model-name", metavar="NAME", autocompletion=complete_plugins, help="A classifier, scored by folds.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="MODEL", help="A trained model, scored on other clips.", show_default=False)
+    ] = None,
     params: Assignments = None,
     folds: Folds = 5,
     repeats: Repeats = 1,
@@ -145,17 +175,24 @@ def evaluate(
     threads: Threads = 1,
     by: By = None,
     confusion: Annotated[
-        Path | None, typer.Option("--confusion", help="A .png, .svg or .pdf of what is taken for what.", show_default=False)
+        Path | None,
+        typer.Option("--confusion", metavar="F.png", help="A .png, .svg or .pdf of what is taken for what.", show_default=False),
     ] = None,
-    roc: Annotated[Path | None, typer.Option("--roc", help="One of ROC curves, each class against the rest.", show_default=False)] = None,
+    roc: Annotated[
+        Path | None, typer.Option("--roc", metavar="F.png", help="One of ROC curves, each class against the rest.", show_default=False)
+    ] = None,
     reliability: Annotated[
-        Path | None, typer.Option("--reliability", help="One of how far probabilities can be believed.", show_default=False)
+        Path | None,
+        typer.Option("--reliability", metavar="F.png", help="One of how far probabilities can be believed.", show_default=False),
     ] = None,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Score a classifier on groups that it has never met, or a trained model on other clips.
+    """Score a classifier on groups that it has never met.
 
     Example: fastspec evaluate sounds.zarr -m logistic --folds 5
+
+    A trained model on other clips: fastspec evaluate other.zarr --model model
 
     A 'split' column of the corpus is used instead of folds. Below each score stands its 95 % interval over groups; below the model stand
     what headers alone tell (length, sample rate, channels), and the best that one answer for all clips can do.
@@ -170,10 +207,12 @@ def evaluate(
         raise LearnError("give either -m NAME, a classifier to score by folds, or --model MODEL, a trained one")
     unit = check_by(by)
     for picture in (confusion, roc, reliability):
-        _check_pictured(picture)
+        check_pictured(picture)
     opened = open_store(store)
     if model is not None:
-        result = learn.evaluate_model(opened, learn.load_bundle(model, threads=threads), seed=seed, by=unit)
+        bundle = learn.load_bundle(model, threads=threads)
+        with waiting(f"scoring {model}"):
+            result = learn.evaluate_model(opened, bundle, seed=seed, by=unit)
         baselines = [learn.majority_beside(result, seed=seed)]
     else:
         assert name is not None
@@ -219,9 +258,17 @@ def _show_evaluation(result: "Evaluation", baselines: list["Evaluation"]) -> Non
 
 
 def leaderboard(
-    stores: Annotated[list[str], typer.Argument(help="A store that featurize wrote, or its URL.")],
+    stores: Annotated[list[str], typer.Argument(metavar="STORE", help="A store that featurize wrote, or its URL.")],
     models: Annotated[
-        list[str] | None, typer.Option("-m", "--model-name", help="A classifier; may be repeated.  [default: all]", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--model-name",
+            metavar="NAME",
+            autocompletion=complete_plugins,
+            help="A classifier; may be repeated.  [default: all]",
+            show_default=False,
+        ),
     ] = None,
     folds: Folds = 5,
     repeats: Repeats = 1,
@@ -230,12 +277,17 @@ def leaderboard(
     by: By = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .parquet for the rows; finished scores are kept in OUTPUT.cells.", show_default=False),
+        typer.Option(
+            "-o", "--output", metavar="F", help="A .parquet for the rows; finished scores are kept in OUTPUT.cells.", show_default=False
+        ),
     ] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="A .png, .svg or .pdf of the scores.", show_default=False)] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="F.png", help="A .png, .svg or .pdf of the scores.", show_default=False)
+    ] = None,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Compare classifiers on the same folds; the lowest log-loss comes first.
+    """Compare classifiers on the same folds, lowest log-loss first.
 
     Example: fastspec leaderboard sounds.zarr -o board.parquet
 
@@ -252,7 +304,7 @@ def leaderboard(
     unit = check_by(by)
     if output:
         check_board(output)
-    _check_pictured(picture)
+    check_pictured(picture)
     datasets = align_stores([open_store(store) for store in stores])
     with waiting("scoring") as tell:
         rows = learn.leaderboard(
@@ -265,7 +317,7 @@ def leaderboard(
             by=unit,
             cells=output and output.with_name(f"{output.name}.cells"),
             on_start=lambda name: tell(f"scoring {name}"),
-            on_message=lambda text: show(text, stderr=True),
+            on_message=warn,
         )
     plain = [row._asdict() for row in rows]
     if output:
@@ -280,92 +332,6 @@ def leaderboard(
         first = datasets[0]
         show(leaderboard_table(plain), "")
         show(f"{_scored(len(first), len(set(first.paths)), len(set(first.groups)), unit)}{_left_out(first.left_out)}")
-
-
-def predict(
-    model: Annotated[Path, typer.Argument(help="A trained model.")],
-    inputs: Annotated[list[str], typer.Argument(help="Recordings, and corpora of any kind that featurize reads.", metavar="INPUT...")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .csv, .jsonl or .parquet.", show_default=False)],
-    label_from: LabelFrom = None,
-    group_from: GroupFrom = None,
-    columns: Columns = None,
-    workers: Workers = 2,
-    by: By = None,
-) -> None:
-    """Predict the class of recordings, with one probability column a class.
-
-    Example: fastspec predict model new_sounds/ -o predictions.csv
-
-    A store of the model's recipe is taken too. Where labels are known, a table of actual against predicted classes follows.
-    """
-    from fastspec import learn
-    from fastspec.corpus import read_inputs
-    from fastspec.learn.prediction import Tally, check_output, telling_columns
-    from fastspec.learn.recordings import check_by
-    from fastspec.store import open_store
-    from fastspec.store.place import locate_store
-    from fastspec.store.reading import is_store
-
-    check_output(output)
-    bundle, unit, also = learn.load_bundle(model), check_by(by), []
-    if len(inputs) == 1 and is_store(locate_store(inputs[0])):
-        store = open_store(inputs[0])
-        predictions, labelled = learn.predict_store(bundle, store, by=unit), any(label is not None for label in store.labels)
-    else:
-        manifest = read_inputs(inputs, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-        predictions, labelled = learn.predict(bundle, manifest, workers=workers, by=unit), bool(manifest.classes)
-        also = telling_columns(bundle, manifest)
-    tally = Tally()
-    statuses = learn.write_predictions(tally.watch(predictions), output, classes=bundle.classes, labelled=labelled, also=also)
-    count = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
-    show(f"{output}: {counted(sum(statuses.values()), 'row')} ({count}), one p_ column for each of {len(bundle.classes)} classes")
-    if tally.answers:
-        _show_answers(tally.answers, bundle.classes)
-    if tally.seen:
-        show(f"the model learned from {tally.seen:,} of these, which flatters it: see 'fastspec evaluate'")
-    if not statuses.get("ok"):
-        raise RunFailed(f"no clip could be predicted; the column 'status' of {output} says what each is")
-
-
-def explain(
-    model: Annotated[Path, typer.Argument(help="A trained model.")],
-    clip: Annotated[str, typer.Argument(help="A recording.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg, .pdf or .npz.", show_default=False)],
-    start_s: Annotated[float, typer.Option("--start", min=0, help="Where the clip begins, in seconds.")] = 0.0,
-    target: Annotated[
-        str | None, typer.Option("--class", help="The class to explain.  [default: the likeliest]", show_default=False)
-    ] = None,
-) -> None:
-    """Show what in a clip speaks for a class: parts of it are hidden, and the model is asked again.
-
-    Example: fastspec explain model sounds/cat/1.wav -o why.png
-
-    The picture's arrays (importance, features, probabilities) lie beside it as .npz.
-    """
-    from fastspec import learn
-    from fastspec.corpus import read_inputs
-
-    picture = None if output.suffix == ".npz" else output
-    _check_pictured(picture)
-    bundle = learn.load_bundle(model)
-    found = learn.explain(bundle, read_inputs([clip]), start_s=start_s, target=target)
-    share = found.probabilities[bundle.classes.index(found.target)]
-    if picture:
-        from fastspec.report import plot_spectrogram, save_picture
-
-        title = f"{Path(clip).name}: what speaks for {found.target} ({share:.0%})"
-        arrays = (found.samples, bundle.recipe.spec.sample_rate, found.features, bundle.recipe)
-        save_picture(plot_spectrogram(*arrays, title=title, importance=found.importance), picture)
-    found.save(output.with_suffix(".npz"))
-    show(f"{output}: what speaks for {found.target}, which has a probability of {share:.3f}")
-
-
-def _check_pictured(path: Path | None) -> None:
-    """That a picture can be made there, before any work is done for it; matplotlib is needed for that alone."""
-    if path is not None:
-        from fastspec.report import check_picture
-
-        check_picture(path)
 
 
 def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:

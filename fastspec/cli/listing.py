@@ -5,16 +5,20 @@ from typing import Annotated
 
 import typer
 
-from fastspec.cli.output import Json, format_parts, print_json, show
+from fastspec.cli.completing import complete_plugins, complete_presets
+from fastspec.cli.output import Json, Quiet, format_parts, print_json, show, tell, waiting
 from fastspec.cli.parsing import Assignments
-from fastspec.errors import RunFailed
+from fastspec.errors import RunFailed, counted
 
-preset_app = typer.Typer(help="The named front ends.", no_args_is_help=True)
-plugin_app = typer.Typer(help="The installed classifiers.", no_args_is_help=True)
+preset_app = typer.Typer(help="List, show and check the named front ends.", no_args_is_help=True)
+plugin_app = typer.Typer(help="List and check the installed classifiers, or begin a new one.", no_args_is_help=True)
+
+
+PresetName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_presets, help="See 'fastspec preset list'.")]
 
 
 @preset_app.command("list")
-def list_presets(json: Json = False) -> None:
+def list_presets(json: Json = False, _quiet: Quiet = False) -> None:
     """List the named front ends.
 
     Example: fastspec preset list
@@ -25,15 +29,13 @@ def list_presets(json: Json = False) -> None:
     if json:
         print_json("preset list", rows)
         return
-    for name, recipe in PRESETS.items():
-        s = recipe.spec
-        scale = "linear" if s.log == "none" else s.log
-        parts = ", ".join(f"{part.stop - part.start} {block}" for block, part in s.parts().items())
-        show(f"{name:15} {s.sample_rate} Hz, {s.n_fft} / {s.window_length} / {s.hop_length}, {parts}, {scale}")
+    from fastspec.report import presets_table
+
+    show(presets_table(PRESETS))
 
 
 @preset_app.command("show")
-def show_preset(name: Annotated[str, typer.Argument(help="See 'fastspec preset list'.")]) -> None:
+def show_preset(name: PresetName, json: Json = False, _quiet: Quiet = False) -> None:
     """Print a front end as TOML, for --spec.
 
     Example: fastspec preset show librosa > mine.toml
@@ -41,19 +43,26 @@ def show_preset(name: Annotated[str, typer.Argument(help="See 'fastspec preset l
     from fastspec.presets import preset
 
     recipe = preset(name)
+    if json:
+        print_json("preset show", [{"name": name, "digest": recipe.digest()} | recipe.to_dict()])
+        return
     typer.echo(f"# {format_parts(recipe.spec)}\n{recipe.to_toml()}", nl=False)
 
 
 @preset_app.command("parity")
 def show_parity(
-    name: Annotated[str | None, typer.Argument(help="See 'fastspec preset list'. All of them, when left out.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", autocompletion=complete_presets, help="See 'fastspec preset list'. All of them, when left out."),
+    ] = None,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Compare front ends with the projects that they reproduce, here.
 
-    A project that is not installed is stood in for by features that it computed elsewhere. The exit code is 1 when one is missed.
-
     Example: fastspec preset parity whisper
+
+    A project that is not installed is stood in for by features that it computed elsewhere. The exit code is 1 when one is missed.
     """
     from dataclasses import asdict
 
@@ -61,7 +70,11 @@ def show_parity(
     from fastspec.references import measure_parity
     from fastspec.report import parity_table
 
-    rows = [asdict(measure_parity(preset)) for preset in ([name] if name else PRESETS)]
+    with waiting("comparing") as on_step:
+        rows = []
+        for preset in [name] if name else PRESETS:
+            on_step(f"comparing {preset}")
+            rows.append(asdict(measure_parity(preset)))
     if json:
         print_json("preset parity", rows)
     else:
@@ -70,7 +83,7 @@ def show_parity(
 
 
 @plugin_app.command("list")
-def list_plugins(json: Json = False) -> None:
+def list_plugins(json: Json = False, _quiet: Quiet = False) -> None:
     """List the installed classifiers. Nothing of them is imported.
 
     Example: fastspec plugin list
@@ -82,31 +95,41 @@ def list_plugins(json: Json = False) -> None:
     if json:
         print_json("plugin list", rows)
         return
-    for row in rows:
-        fault = f"  broken: {row['fault']}" if row["fault"] else ""
-        show(f"{row['name']:20} {row['distribution']} {row['version']}  {row['target']}{fault}")
+    from fastspec.report import plugins_table
+
+    show(plugins_table(rows))
 
 
 @plugin_app.command("new")
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="Of the classifier: lower-case words joined by hyphens.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the classifier: lower-case words joined by hyphens.")],
     parent: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder to write the project into.", exists=True, file_okay=False)
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write the project into.", exists=True, file_okay=False)
     ] = Path(),
+    json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Write a new plugin's project: a classifier of twenty lines that works, with tests, to be made your own.
+    """Write a new plugin's project, to be made your own.
 
     Example: fastspec plugin new kestrel
+
+    It is a classifier of twenty lines that works, with tests.
     """
     from fastspec.learn.scaffold import new_plugin as write_project
 
     project = write_project(name, parent)
-    show(f"{project}: pip install {project}, then fastspec plugin check {name}")
+    if json:
+        print_json("plugin new", [{"name": name, "output": str(project)}])
+    else:
+        tell(f"{project}: pip install {project}, then fastspec plugin check {name}")
 
 
 @plugin_app.command("check")
 def check_plugin(
-    name: Annotated[str, typer.Argument(help="See 'fastspec plugin list'.")], params: Assignments = None, json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_plugins, help="See 'fastspec plugin list'.")],
+    params: Assignments = None,
+    json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Run the conformance kit on an installed classifier.
 
@@ -119,7 +142,8 @@ def check_plugin(
     from fastspec.testing import check_classifier
 
     plugin = load_plugin(name)
-    results = check_classifier(plugin, params=read_parameters(plugin, parse_assignments(params or [])))
+    with waiting(f"checking {name}"):
+        results = check_classifier(plugin, params=read_parameters(plugin, parse_assignments(params or [])))
     if json:
         print_json("plugin check", [result._asdict() for result in results])
     else:
@@ -128,4 +152,4 @@ def check_plugin(
             show(f"{result.outcome:14} {title}{': ' if result.reason else ''}{result.reason}")
     failed = sum(result.outcome == "failed" for result in results)
     if failed:
-        raise RunFailed(f"{name} fails {failed} of {len(results)} checks")
+        raise RunFailed(f"{name} fails {failed} of {counted(len(results), 'check')}; the reasons are above")

@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,11 +16,39 @@ import fastspec
 if TYPE_CHECKING:
     from fastspec.spec import FeatureSpec
 
+_quiet = ContextVar("quiet", default=False)
+
+
+def _be_quiet(wanted: bool) -> bool:
+    _quiet.set(wanted)
+    return wanted
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("-q", "--quiet", callback=_be_quiet, expose_value=False, help="Print nothing but the answer and errors."),
+]
 
 
-def show(*things: Any, stderr: bool = False) -> None:
-    """Print texts and tables. Lines of text are left whole, so that paths can be copied."""
+def show(*things: Any) -> None:
+    """Print texts and tables: the answer that a command is asked for. Lines of text are left whole, so that paths can be copied."""
+    _print(things, stderr=False)
+
+
+def tell(*things: Any) -> None:
+    """Print what a command has done, beside or instead of an answer; `--quiet` silences it."""
+    if not _quiet.get():
+        _print(things, stderr=False)
+
+
+def warn(text: str) -> None:
+    """Print a line on standard error that is neither an answer nor the end of the command; `--quiet` silences it."""
+    if not _quiet.get():
+        _print([text], stderr=True)
+
+
+def _print(things: Iterable[Any], *, stderr: bool) -> None:
     from fastspec.cli.console import SafeConsole
 
     console = SafeConsole(stderr=stderr, highlight=False)
@@ -26,10 +56,15 @@ def show(*things: Any, stderr: bool = False) -> None:
         console.print(thing, markup=False, soft_wrap=True) if isinstance(thing, str) else console.print(thing)
 
 
+def is_watched() -> bool:
+    """Whether somebody sees what moves on standard error, and wants to."""
+    return not _quiet.get() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[Callable[[str], None]]:
     """Say on a terminal what takes so long; the yielded function changes it. Elsewhere nothing is printed."""
-    if not sys.stderr.isatty():
+    if not is_watched():
         yield lambda _what: None
         return
     from rich.console import Console
@@ -41,13 +76,16 @@ def waiting(what: str) -> Iterator[Callable[[str], None]]:
 
 def print_json(command: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Print `{command, version, rows}`; numbers that JSON does not have become null."""
-    typer.echo(as_json(command, rows))
+    text = as_json(command, rows)
+    spoken = (sys.stdout.encoding or "").lower().startswith("utf")
+    typer.echo(text if spoken else json.dumps(json.loads(text)))
 
 
 def as_json(command: str, rows: Iterable[Mapping[str, Any]]) -> str:
     """What `print_json` prints."""
     document = {"command": command, "version": fastspec.__version__, "rows": [_plain(row) for row in rows]}
-    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a name that is no text: its lone surrogates as JSON writes them
 
 
 def _plain(value: Any) -> Any:

@@ -7,17 +7,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fastspec.cli.completing import complete_fields, complete_presets
 from fastspec.errors import CorpusError, FastspecError, SpecError
 
 if TYPE_CHECKING:
     from fastspec.spec import Recipe
 
 Preset = Annotated[
-    str | None, typer.Option("--preset", help="A named front end; see 'fastspec preset list'.  [default: librosa]", show_default=False)
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        autocompletion=complete_presets,
+        help="A named front end; see 'fastspec preset list'.  [default: librosa]",
+        show_default=False,
+    ),
 ]
-SpecFile = Annotated[str | None, typer.Option("--spec", help="A recipe in TOML instead, or a model's or store's.", show_default=False)]
+SpecFile = Annotated[
+    str | None, typer.Option("--spec", metavar="F.toml", help="A recipe in TOML instead, or a model's or store's.", show_default=False)
+]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field; may be repeated.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        autocompletion=complete_fields,
+        help="Change one field; may be repeated.",
+        show_default=False,
+    ),
 ]
 ClipLength = Annotated[
     float | None, typer.Option("--clip", metavar="S", help="Clip length; else long enough for 95 %, at most 10 s.", show_default=False)
@@ -30,12 +47,14 @@ WindowHop = Annotated[
 ]
 Channel = Annotated[
     Literal["mean", "left", "right", "loudest", "each"] | None,
-    typer.Option("--channel", help="Which channel; or a clip of each.", show_default=False),
+    typer.Option("--channel", metavar="WHICH", help="mean, left, right or loudest; or a clip of each.", show_default=False),
 ]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="How many at once; 0 computes in the main thread, for a debugger.")]
-Folds = Annotated[int, typer.Option("--folds", help="Folds, each of whole groups.")]
-Repeats = Annotated[int, typer.Option("--repeats", help="How often, each time with another seed.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal results.")]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", min=0, help="How many at once; 0 computes in the main thread, for a debugger.")
+]
+Folds = Annotated[int, typer.Option("--folds", metavar="N", help="Folds, each of whole groups.")]
+Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="How often, each time with another seed.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Equal seeds give equal results.")]
 LabelFrom = Annotated[
     str | None, typer.Option("--label-from", metavar="RE", help="Searched in each path; its group 1 is the label.", show_default=False)
 ]
@@ -46,6 +65,15 @@ GroupFrom = Annotated[
 Assignments = Annotated[
     list[str] | None,
     typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter of the plugin; may be repeated.", show_default=False),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="UNIT",
+        help="What is scored, recording or clip.  [default: recordings where they have several clips]",
+        show_default=False,
+    ),
 ]
 
 Columns = Annotated[
@@ -138,6 +166,14 @@ def clip_settings(clip: float | None, window: float | None, hop: float | None, c
     return flags if hop is None else flags | {"hop_s": hop}
 
 
+def check_pictured(path: Path | None) -> None:
+    """That a picture can be made there, before any work is done for it; matplotlib is needed for that alone."""
+    if path is not None:
+        from fastspec.report import check_picture
+
+        check_picture(path)
+
+
 def _read_recipe(address: str | Path) -> "Recipe":
     """The recipe of a TOML file, of a trained model or of a store."""
     from fastspec.corpus.place import locate
@@ -150,6 +186,7 @@ def _read_recipe(address: str | Path) -> "Recipe":
                 return Recipe.from_dict(json.loads((path / header).read_bytes())["recipe"])
         return Recipe.from_toml(path.read_bytes().decode())
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"the spec {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"the spec {path} cannot be read: {reason}; give a TOML file, a trained model or a store") from None
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise SpecError(f"{path} holds no recipe that can be read ({error}); give a TOML file, a trained model or a store") from None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fastspec.cli.output import Json, print_json, show, waiting
+from fastspec.cli.output import Json, Quiet, print_json, tell, waiting
 from fastspec.cli.parsing import (
     Channel,
     ClipLength,
@@ -23,27 +23,35 @@ from fastspec.cli.parsing import (
     parse_recipe,
 )
 from fastspec.cli.progress import progress_bar
-from fastspec.errors import RunFailed, counted
+from fastspec.errors import Interrupted, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.report.images import Images
 
 Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Pixels, exactly, as in 900x500.", show_default=False)]
-Colormap = Annotated[str, typer.Option("--colormap", help="magma, viridis, inferno, cividis or gray; each reversed with _r.")]
+Colormap = Annotated[
+    str, typer.Option("--colormap", metavar="NAME", help="magma, viridis, inferno, cividis or gray; each reversed with _r.")
+]
 RangeDb = Annotated[float, typer.Option("--range", metavar="DB", help="From the highest colour down to the lowest.")]
-Time = Annotated[Literal["s", "ms"], typer.Option("--time", help="Unit of the time axis.")]
+Time = Annotated[Literal["s", "ms"], typer.Option("--time", metavar="s|ms", help="Unit of the time axis.")]
 Frequency = Annotated[
     Literal["hz", "khz", "mel"] | None,
-    typer.Option("--frequency", help="Unit of the frequency axis.  [default: khz, or hz below 2 kHz]", show_default=False),
+    typer.Option("--frequency", metavar="UNIT", help="hz, khz or mel.  [default: khz, or hz below 2 kHz]", show_default=False),
 ]
 
 
 def plot(
     inputs: Annotated[list[str], typer.Argument(help="Recordings, or a corpus, or a store.", metavar="FILE...")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="F.png", help="A .png, .svg or .pdf.", show_default=False)],
     kind: Annotated[
         Literal["features", "spectrogram", "mel", "mfcc", "chroma", "waveform", "grid", "classes", "durations"] | None,
-        typer.Option("--kind", help="What to draw.  [default: what the recipe makes; of a corpus or store a grid]", show_default=False),
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="features (what the recipe makes), spectrogram, mel, mfcc, chroma, waveform, grid, classes or durations.  "
+            "[default: features; of a corpus or store grid]",
+            show_default=False,
+        ),
     ] = None,
     preset: Preset = None,
     spec: SpecFile = None,
@@ -58,11 +66,13 @@ def plot(
     colormap: Colormap = "magma",
     range_db: RangeDb = 80.0,
     size: Size = None,
-    title: Annotated[str | None, typer.Option("--title", help="Above the picture.", show_default=False)] = None,
-    each: Annotated[int, typer.Option("--each", min=1, max=24, help="Clips of each class in a grid.")] = 4,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Above the picture.", show_default=False)] = None,
+    each: Annotated[int, typer.Option("--each", metavar="N", min=1, max=24, help="Clips of each class in a grid.")] = 4,
     label_from: LabelFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
+    json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Draw recordings, or what is in a corpus or a store.
 
@@ -95,15 +105,19 @@ def plot(
             workers=workers,
         )
         save_picture(figure, output, size=pixels)
-    show(str(output))
+    if json:
+        print_json("plot", [{"output": str(output), "inputs": inputs, "kind": kind}])
+    else:
+        tell(str(output))
 
 
 def images(
     corpus: Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
-    form: Annotated[Literal["png", "jpg"], typer.Option("--format", help="Of the pictures.")] = "png",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.", show_default=False)],
+    form: Annotated[Literal["png", "jpg"], typer.Option("--format", metavar="png|jpg", help="Of the pictures.")] = "png",
     kind: Annotated[
-        Literal["features", "spectrogram", "mel", "mfcc", "chroma"], typer.Option("--kind", help="What to draw; features: by the recipe.")
+        Literal["features", "spectrogram", "mel", "mfcc", "chroma"],
+        typer.Option("--kind", metavar="KIND", help="features (what the recipe makes), spectrogram, mel, mfcc or chroma."),
     ] = "features",
     axes: Annotated[bool, typer.Option("--axes/--no-axes", help="Axes around, or the bare picture.")] = True,
     size: Annotated[
@@ -130,13 +144,14 @@ def images(
     workers: Workers = 2,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pictures that are there.")] = False,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Write a picture of every clip of a corpus into class folders, for an image classifier.
+    """Write a picture of every clip, for an image classifier.
 
     Example: fastspec images sounds/ -o pictures --no-axes --size 224x224
 
-    Each is called as its recording; a split is a folder above the classes. index.csv says what became of each clip. Colours count from
-    full scale, so that two pictures can be compared.
+    They lie in class folders, each called as its recording; a split is a folder above the classes. index.csv says what became of each
+    clip. Colours count from full scale, so that two pictures can be compared.
     """
     recipe = parse_recipe(preset, spec, settings or [], **clip_settings(clip, window, hop, channel))
 
@@ -166,8 +181,7 @@ def images(
                 on_progress=report,
             )
     except KeyboardInterrupt:
-        show("interrupted; nothing was written", stderr=True)
-        raise typer.Exit(130) from None
+        raise Interrupted("interrupted; nothing was written") from None
     _report(written, json=json)
 
 
@@ -181,10 +195,10 @@ def _report(written: "Images", *, json: bool) -> None:
         from fastspec.report import failures_table
 
         if written.n_pictures < len(written.index):
-            show("", failures_table(written.index.with_columns(path="source")))
+            tell("", failures_table(written.index.with_columns(path="source")))
         statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
         width, height = written.size
         clip_s = written.recipe.clip.clip_s or 0.0
-        show(f"{written.path}: {counted(written.n_pictures, 'picture')} of {width}x{height} pixels, clips of {clip_s:g} s; {statuses}")
+        tell(f"{written.path}: {counted(written.n_pictures, 'picture')} of {width}x{height} pixels, clips of {clip_s:g} s; {statuses}")
     if not written.n_pictures:
         raise RunFailed(f"no clip could be drawn; {written.path / 'index.csv'} says why")

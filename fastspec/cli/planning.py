@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from fastspec.cli.output import format_bytes, format_duration, print_json, show
+from fastspec.errors import counted
 
 if TYPE_CHECKING:
     from fastspec.pipeline import Forecast
@@ -43,13 +44,13 @@ def _lines(forecast: "Forecast", store: str) -> list[str]:
     row, policy = _row(forecast), forecast.layout.recipe.clip
     windows = "" if policy.hop_s is None else f" every {policy.hop_s:g} s"
     done = f", {row['clips_done']:,} of them done" if row["clips_done"] else ""
-    time = f"about {format_duration(forecast.seconds)}, an estimate by {forecast.sampled_clips:,} clips; writing comes on top"
+    time = f"about {format_duration(forecast.seconds)}, an estimate by {counted(forecast.sampled_clips, 'clip')}; writing comes on top"
     return [
-        f"clips       {row['clips']:,} of {policy.clip_s:g} s{windows}, from {row['recordings']:,} recordings{done}",
+        f"clips       {row['clips']:,} of {policy.clip_s:g} s{windows}, from {counted(row['recordings'], 'recording')}{done}",
         f"features    {forecast.layout.shape} {row['dtype']}; recipe {row['digest'][:12]}",
-        f"partitions  {row['partitions']:,} of up to {row['partition_clips']:,} clips; {row['chunks']:,} chunks",
+        f"partitions  {row['partitions']:,} of up to {counted(row['partition_clips'], 'clip')}; {counted(row['chunks'], 'chunk')}",
         f"on disk     {'at most ' * (row['compression'] != 'none')}{format_bytes(row['bytes'])}, and the ledger{_room(forecast)}",
-        f"memory      {format_bytes(row['memory_bytes'])} for what is in flight, {row['workers']} workers at once",
+        f"memory      {format_bytes(row['memory_bytes'])} for what is in flight, {counted(row['workers'], 'worker')} at once",
         f"time        {time if forecast.sampled_clips else 'none: all is done'}",
         f"{store}: nothing was written",
     ]

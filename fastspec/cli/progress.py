@@ -1,10 +1,11 @@
 """How far a run is, on a terminal."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from fastspec.cli.output import is_watched
 
 if TYPE_CHECKING:
     from fastspec.pipeline import Progress
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 @contextmanager
 def progress_bar(unit: str, total: int, *, hidden: bool) -> Iterator["Callable[[Progress], None] | None"]:
     """A bar with clips a second, hours of audio a second and the time left; nothing where nobody watches."""
-    if hidden or not sys.stderr.isatty():
+    if hidden or not is_watched():
         yield None
         return
     from rich.console import Console

@@ -5,23 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastspec.cli.output import Json, print_json, show
+from fastspec.cli.output import Json, Quiet, print_json, show, tell
 from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Seed, Workers, parse_columns
 from fastspec.cli.progress import progress_bar
-from fastspec.errors import CorpusError, LearnError, RunFailed, counted
+from fastspec.errors import CorpusError, Interrupted, LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.corpus import Manifest
     from fastspec.scanning import ScanReport
-
-_INTERRUPTED = "interrupted; nothing was written"
 
 
 def scan(
     corpus: Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A manifest to write, with what was found: .parquet, .csv or .jsonl.", show_default=False),
+        typer.Option("-o", "--output", metavar="F", help="A manifest with what was found: .parquet, .csv or .jsonl.", show_default=False),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when something would spoil an evaluation.")] = False,
     pictures: Annotated[
@@ -32,8 +30,9 @@ def scan(
     columns: Columns = None,
     workers: Workers = 2,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Tell what is in a corpus, and what would spoil an evaluation, before anything is spent.
+    """Tell what is in a corpus, and what would spoil an evaluation.
 
     Example: fastspec scan sounds/ -o clips.parquet --strict
 
@@ -51,8 +50,7 @@ def scan(
         with progress_bar("clips", len(manifest), hidden=json) as report:
             scanned = run(manifest, workers=workers, on_progress=report)
     except KeyboardInterrupt:
-        show(_INTERRUPTED, stderr=True)
-        raise typer.Exit(130) from None
+        raise Interrupted("interrupted; nothing was written") from None
     written = [scanned.write(output)] if output else []
     if pictures is not None:
         written += _draw(scanned, pictures)
@@ -67,11 +65,15 @@ def split(
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", help="The manifest to write: .parquet, .csv, .jsonl; a folder for the sides of --test.", show_default=False
+            "-o",
+            "--output",
+            metavar="F",
+            help="The manifest to write: .parquet, .csv, .jsonl; a folder for the sides of --test.",
+            show_default=False,
         ),
     ],
     folds: Annotated[
-        int | None, typer.Option("--folds", help="So many folds, in the column 'fold'.  [default: 5]", show_default=False)
+        int | None, typer.Option("--folds", metavar="N", help="So many folds, in the column 'fold'.  [default: 5]", show_default=False)
     ] = None,
     test: Annotated[
         float | None, typer.Option("--test", metavar="SHARE", help="Or 'train' and 'test' in the column 'split'.", show_default=False)
@@ -82,15 +84,17 @@ def split(
     columns: Columns = None,
     workers: Workers = 2,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Write folds, or a split, into a manifest: whole groups and all copies on one side, classes spread evenly.
+    """Write folds or a split into a manifest; groups stay together.
 
     Example: fastspec split clips.parquet -o split.parquet --folds 5
 
     Two tables to be read apart: fastspec split sounds/ -o sides --test 0.2
 
-    Evaluation uses them instead of folds of its own. A manifest that was not scanned is decoded first, to find the copies. OUTPUT without
-    an ending becomes a folder with train.csv and test.csv: what is chosen and trained by the first has never seen the second.
+    Whole groups and all copies stay on one side, and classes are spread evenly. Evaluation uses these folds instead of its own. A
+    manifest that was not scanned is decoded first, to find the copies. OUTPUT without an ending becomes a folder with train.csv and
+    test.csv: what is chosen and trained by the first has never seen the second.
     """
     from fastspec.corpus import read_corpus
     from fastspec.corpus.manifest_file import check_output, write_sides
@@ -107,8 +111,7 @@ def split(
             else:
                 divided = split_test(manifest, test, seed=seed, workers=workers, on_progress=report)
     except KeyboardInterrupt:
-        show(_INTERRUPTED, stderr=True)
-        raise typer.Exit(130) from None
+        raise Interrupted("interrupted; nothing was written") from None
     if output.suffix:
         divided.write(output)
     else:
@@ -118,10 +121,10 @@ def split(
         print_json("split", rows)
         return
     for row in rows:
-        show(f"{row['split']}: {counted(row['clips'], 'clip')} ({row['share']:.1%}) of {counted(row['classes'], 'class', 'classes')}")
+        tell(f"{row['split']}: {counted(row['clips'], 'clip')} ({row['share']:.1%}) of {counted(row['classes'], 'class', 'classes')}")
     if manifest.table["split"].null_count() < len(manifest):
-        show(f"the split that {corpus} had is replaced")
-    show(f"{output}: {counted(len(divided), 'clip')}; whole groups and their copies stay together")
+        tell(f"the split that {corpus} had is replaced")
+    tell(f"{output}: {counted(len(divided), 'clip')}; whole groups and their copies stay together")
 
 
 def _sides(manifest: "Manifest") -> list[dict[str, Any]]:
@@ -165,4 +168,4 @@ def _print(scanned: "ScanReport", written: list[Path], *, json: bool) -> None:
     if not scanned.classes:
         show("", "no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'")
     if written:
-        show("", *(f"wrote {path}" for path in written))
+        tell("", *(f"wrote {path}" for path in written))

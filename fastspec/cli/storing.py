@@ -5,20 +5,23 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fastspec.cli.output import Json, format_bytes, format_parts, print_json, show
+from fastspec.cli.output import Json, Quiet, format_bytes, format_parts, print_json, show, tell, waiting, warn
 from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_columns
-from fastspec.errors import RunFailed, StoreError
+from fastspec.cli.progress import progress_bar
+from fastspec.errors import Interrupted, RunFailed, StoreError, counted
 
-store_app = typer.Typer(help="What is in a store.", no_args_is_help=True)
+store_app = typer.Typer(help="Look into a store, check, repair, update or export it.", no_args_is_help=True)
 
 Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
 
 
 @store_app.command("info")
-def show_store(store: Store, json: Json = False) -> None:
-    """What a store holds and what made it; of an unfinished one, how much is done.
+def show_store(store: Store, json: Json = False, _quiet: Quiet = False) -> None:
+    """Tell what a store holds and what made it.
 
     Example: fastspec store info sounds.zarr
+
+    Of an unfinished one, how much is done.
     """
     from fastspec.store import Layout, read_ledger
     from fastspec.store.place import locate_store
@@ -47,10 +50,10 @@ def show_store(store: Store, json: Json = False) -> None:
         return
     clips, frames, bands = layout.shape
     counts = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
-    show(f"{store}: {clips} clips x {frames} frames x {bands} bands; {counts or 'nothing done yet'}")
+    show(f"{store}: {counted(clips, 'clip')} x {counted(frames, 'frame')} x {counted(bands, 'band')}; {counts or 'nothing done yet'}")
     if not row["finished"]:
-        show(f"unfinished: {len(ledger):,} of {clips:,} clips are done; go on with the command that began it, and --resume")
-    show(f"{format_bytes(layout.total_bytes)} in {layout.n_chunks} chunks; recipe {layout.recipe.digest()[:12]}")
+        show(f"unfinished: {len(ledger):,} of {counted(clips, 'clip')} are done; go on with the command that began it, and --resume")
+    show(f"{format_bytes(layout.total_bytes)} in {counted(layout.n_chunks, 'chunk')}; recipe {layout.recipe.digest()[:12]}")
     show(format_parts(layout.recipe.spec))
     show(f"classes: {', '.join(classes) or 'none'}")
     show(", ".join(f"{name} {version}" for name, version in layout.versions.items()), "", layout.recipe.to_toml().rstrip())
@@ -61,10 +64,14 @@ def show_ledger(
     store: Store,
     failed: Annotated[bool, typer.Option("--failed", help="Only clips that gave no features.")] = False,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """What happened to each clip; in an unfinished store, to those that are done.
+    """Tell what happened to each clip.
 
     Example: fastspec store ledger sounds.zarr --failed
+
+    'start s' is where the clip begins in its recording and 'length s' how long the recording is, in seconds as decoded; 'fastspec store
+    ledger STORE --json' has all columns. In an unfinished store, the clips that are done.
     """
     import polars as pl
 
@@ -76,7 +83,7 @@ def show_ledger(
     place = locate_store(store)
     ledger = read_ledger(place)
     if (missing := Layout.read(place).n_clips - len(ledger)) and not json:
-        show(f"fastspec: {store} is unfinished, {missing:,} clips are not done yet", stderr=True)
+        warn(f"fastspec: {store} is unfinished, {counted(missing, 'clip')} not done yet")
     if failed:
         ledger = ledger.filter(~pl.col("status").is_in(USABLE))
     if json:
@@ -90,11 +97,15 @@ def verify(
     store: Store,
     repair: Annotated[bool, typer.Option("--repair", help="Compute what is damaged again.")] = False,
     corpus: Annotated[
-        str | None, typer.Option("--corpus", help="Where the recordings are now, for --repair; else where they were.", show_default=False)
+        str | None,
+        typer.Option(
+            "--corpus", metavar="CORPUS", help="Where the recordings are now, for --repair; else where they were.", show_default=False
+        ),
     ] = None,
     columns: Columns = None,
     workers: Workers = 2,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Compare a store with the hashes that were taken when it was written.
 
@@ -112,7 +123,8 @@ def verify(
     if repair and columns and not (corpus := corpus or read_source(place)):
         raise StoreError(f"{store} does not say where its recordings are; give --corpus")
     manifest = read_corpus(corpus, columns=parse_columns(columns)) if repair and corpus else None
-    damage = repair_store(store, manifest, workers=workers) if repair else find_damage(place)
+    with waiting("repairing" if repair else "comparing"):
+        damage = repair_store(store, manifest, workers=workers) if repair else find_damage(place)
     if json:
         print_json("store verify", [found._asdict() | {"repaired": repair} for found in damage])
     else:
@@ -122,7 +134,7 @@ def verify(
             show(f"{store} is whole")
     if damage:
         advice = "all of it was repaired" if repair else f"repair it with 'fastspec store verify {store} --repair'"
-        raise RunFailed(f"{store} was damaged in {len(damage)} places; {advice}")
+        raise RunFailed(f"{store} was damaged in {counted(len(damage), 'place')}; {advice}")
 
 
 @store_app.command("update")
@@ -134,12 +146,14 @@ def update(
     columns: Columns = None,
     workers: Workers = 2,
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
-    """Bring a store up to date: compute what is new or changed, mark what is gone.
+    """Bring a store up to date with its recordings.
 
     Example: fastspec store update sounds.zarr sounds/
 
-    The recipe stays what it is. Clips keep their numbers; new ones come last. Give --label-from and the like as featurize had them.
+    What is new or changed is computed, what is gone is marked. The recipe stays what it is. Clips keep their numbers; new ones come
+    last. Give --label-from and the like as featurize had them.
     """
     from fastspec import pipeline
     from fastspec.corpus import read_corpus
@@ -149,24 +163,28 @@ def update(
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     n_before = Layout.read(locate_store(store)).n_clips
     try:
-        updated = pipeline.update(store, manifest, workers=workers)
+        with progress_bar("clips", len(manifest), hidden=json) as report:
+            updated = pipeline.update(store, manifest, workers=workers, on_progress=report)
     except KeyboardInterrupt:
-        show(f"interrupted, go on with the same command; {store} cannot be read until it has ended", stderr=True)
-        raise typer.Exit(130) from None
+        raise Interrupted(f"interrupted; go on with the same command: {store} cannot be read until it has ended") from None
     counts = updated.status_counts()
     if json:
         print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])
     else:
-        show(f"{store}: {len(updated):,} clips: {', '.join(f'{n:,} {s}' for s, n in counts.items())}; {len(updated) - n_before:,} new")
+        statuses = ", ".join(f"{n:,} {status}" for status, n in counts.items())
+        tell(f"{store}: {counted(len(updated), 'clip')}: {statuses}; {len(updated) - n_before:,} new")
 
 
 @store_app.command("export")
 def export(
     store: Store,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="F", help="The file to write.", show_default=False)],
     format: Annotated[  # noqa: A002
-        Literal["npy", "parquet"] | None, typer.Option("--format", help="Else by the file's ending.", show_default=False)
+        Literal["npy", "parquet"] | None,
+        typer.Option("--format", metavar="npy|parquet", help="Else by the file's ending.", show_default=False),
     ] = None,
+    json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Write the features as one file; row i is row i of the ledger.
 
@@ -177,5 +195,11 @@ def export(
     from fastspec.store import export as export_store
     from fastspec.store import open_store
 
-    written = export_store(open_store(store), output, format=format)
-    show(f"{written}: {format_bytes(written.stat().st_size)}")
+    opened = open_store(store)
+    with waiting(f"writing {output}"):
+        written = export_store(opened, output, format=format)
+    n_bytes = written.stat().st_size
+    if json:
+        print_json("store export", [{"store": str(store), "output": str(written), "clips": len(opened), "bytes": n_bytes}])
+    else:
+        tell(f"{written}: {format_bytes(n_bytes)}")

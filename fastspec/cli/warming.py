@@ -1,10 +1,10 @@
 """`fastspec warmup`."""
 
-from fastspec.cli.output import Json, format_duration, print_json, show
+from fastspec.cli.output import Json, Quiet, format_duration, print_json, tell, waiting
 
 
-def warmup(json: Json = False) -> None:
-    """Compile every kernel now, for this machine's processor, so that no later run waits for it.
+def warmup(json: Json = False, _quiet: Quiet = False) -> None:
+    """Compile every kernel now, so that no later run waits for it.
 
     Example: FASTSPEC_CACHE=/opt/fastspec fastspec warmup
     """
@@ -14,13 +14,14 @@ def warmup(json: Json = False) -> None:
     from fastspec.kernels.jit import compilations
 
     start = time.perf_counter()
-    compile_ahead()
+    with waiting("compiling"):
+        compile_ahead()
     (compiled, read), folder, taken = compilations(), kernel_folder(), time.perf_counter() - start
     if json:
         print_json("warmup", [{"cache": folder and str(folder), "compiled": compiled, "read": read, "seconds": taken}])
         return
     place = f"kept in {folder}" if folder else "for this process alone: there is no folder to keep them in; FASTSPEC_CACHE names one"
-    show(f"{compiled} kernels compiled, {read} read from the cache in {format_duration(taken)}; {place}")
+    tell(f"{compiled} kernels compiled, {read} read from the cache in {format_duration(taken)}; {place}")
 
 
 def compile_ahead() -> None:

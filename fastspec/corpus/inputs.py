@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fastspec.corpus.folder import Files
+from fastspec.corpus.folder import Files, as_text
 from fastspec.corpus.labels import AUDIO_EXTENSIONS, is_audio
 from fastspec.corpus.manifest import SCHEMA, Manifest, RecordingError, table_of_paths
 from fastspec.corpus.place import Place, is_url
@@ -50,8 +50,8 @@ def read_recording(path: Path) -> Manifest:
     if not is_audio(path.name):
         kinds = ", ".join(sorted(AUDIO_EXTENSIONS))
         raise CorpusError(f"{path} is neither a recording nor a corpus; give a folder, an archive, a table, or audio ({kinds})")
-    name = path.as_posix()
-    return Manifest(table_of_paths([name], [None]), name, Files(Path()))
+    name = as_text(path.as_posix())
+    return Manifest(table_of_paths([name], [None]), name, Files(Path(), {} if name == path.as_posix() else {name: path.as_posix()}))
 
 
 def join_manifests(manifests: Sequence[Manifest], roots: Sequence[Place]) -> Manifest:
@@ -78,4 +78,4 @@ def _below(root: Place, name: str) -> str:
     """A row's path with its corpus before it, unless it says by itself where it lies."""
     if is_url(name):
         return name
-    return (root / name).as_posix() if isinstance(root, Path) else f"{root}/{name}"
+    return as_text((root / name).as_posix()) if isinstance(root, Path) else f"{root}/{name}"

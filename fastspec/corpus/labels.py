@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from fastspec.errors import CorpusError
+from fastspec.errors import CorpusError, counted
 
 _LIBSNDFILE = "8svx aif aifc aiff au avr bwf caf flac iff ircam mp2 mp3 nist oga ogg opus paf pvf rf64 sds sf snd sph svx voc w64 wav wave"
 AUDIO_EXTENSIONS = frozenset(_LIBSNDFILE.split())
@@ -81,7 +81,7 @@ def compile_pattern(option: str, pattern: str | None) -> re.Pattern[str] | None:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise CorpusError(f"{option} is {pattern!r}, which is not a valid regular expression: {error}") from None
+        raise CorpusError(f"{option} is {pattern!r}, which is not a valid regular expression ({error}); mend it") from None
     if not compiled.groups:
         raise CorpusError(f"{option} is {pattern!r}, which has no group; put parentheses around the value, as in '([^/]+)/[^/]+$'")
     return compiled
@@ -98,7 +98,8 @@ def fill_column(table: pl.DataFrame, column: str, pattern: re.Pattern[str] | Non
     paths = table["path"].to_list()
     values = list(_search(paths, pattern))
     if not any(values):
-        raise CorpusError(f"{column}_from is {pattern.pattern!r}, which finds nothing in any of {len(paths)} paths, such as {paths[0]!r}")
+        paths_told = f"any of {counted(len(paths), 'path')}, such as {paths[0]!r}"
+        raise CorpusError(f"{column}_from is {pattern.pattern!r}, which finds nothing in {paths_told}; it is searched in the whole path")
     return table.with_columns(pl.Series(column, values, dtype=pl.String))
 
 

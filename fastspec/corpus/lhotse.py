@@ -94,7 +94,7 @@ def _read_pair(place: Place, problems: RowProblems) -> Iterator[_Row]:
         )
     beside = list_names(place.parent)
     if recordings_name not in beside:
-        raise CorpusError(f"{place} needs {recordings_name} beside it, lhotse's manifest of the recordings")
+        raise CorpusError(f"{place} needs {recordings_name} beside it, lhotse's manifest of the recordings; put it there")
     paths: dict[str, tuple[int, str | None]] = {}
     for row, recording in _read_objects(place.parent / recordings_name, problems, "id"):
         if recording["id"] in paths:

@@ -111,7 +111,7 @@ class Manifest:
     def __repr__(self) -> str:
         such = f" ({self.unread[0]!r} is one)" if self.unread else ""
         ignored = f", {counted(self.ignored, 'other file')} ignored{such}" if self.ignored else ""
-        return f"<Manifest of {self.source!r}: {len(self)} clips, {len(self.classes)} classes{ignored}>"
+        return f"<Manifest of {self.source!r}: {counted(len(self), 'clip')}, {counted(len(self.classes), 'class', 'classes')}{ignored}>"
 
     def _repr_html_(self) -> str:
         counts = self.table["label"].drop_nulls().value_counts(sort=True)

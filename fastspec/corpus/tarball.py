@@ -94,7 +94,7 @@ def index_tar(place: Place, on_sidecar: Callable[[str, bytes], None]) -> tuple[l
             elif member.size <= MAX_SIDECAR_BYTES:
                 on_sidecar(name, read(member.size))
     except BombError as error:
-        raise CorpusError(f"{place} is refused: {error}") from None
+        raise CorpusError(f"{place} is refused: {error}; give an archive of recordings alone") from None
     except _TAR_ERRORS as error:
         raise CorpusError(f"{place} is not a whole tar archive: {one_line(error)}; download or pack it again") from None
     return list(names), TarMembers(place, index, content)

@@ -68,8 +68,8 @@ class Outcome(NamedTuple):
         return all(self.knows) and self.worst_loss <= TOLERATED_LOSS
 
 
-def run_tour(output: Path, *, corpus: Path | None, workers: int, show: Show) -> None:
-    """Run the demonstration.
+def run_tour(output: Path, *, corpus: Path | None, workers: int, show: Show) -> list[tuple[Path, str]]:
+    """Run the demonstration, and return what was written, each path with what it is.
 
     Args:
         output: folder for everything that is written; what an earlier demonstration wrote there is replaced.
@@ -91,6 +91,7 @@ def run_tour(output: Path, *, corpus: Path | None, workers: int, show: Show) -> 
     show(f"\nDone in {time.perf_counter() - start:.0f} s. What was written:")
     for path, what in written:
         show(f"  {path}  {what}")
+    return written
 
 
 def _tour_fetched(output: Path, *, workers: int, show: Show) -> list[tuple[Path, str]]:

@@ -328,7 +328,9 @@ def _read_recipe(directory: Path, header: dict[str, Any]) -> Recipe:
     try:
         recipe = Recipe.from_dict(header["recipe"])
     except (FastspecError, TypeError) as error:
-        raise LearnError(f"{directory / _HEADER} holds a recipe that this fastspec cannot compute: {error}") from None
+        raise LearnError(
+            f"{directory / _HEADER} holds a recipe that this fastspec cannot compute: {error}; use the fastspec that made it"
+        ) from None
     if recipe.digest() != header["recipe_digest"]:
         raise LearnError(f"the recipe in {directory / _HEADER} does not have the digest noted beside it; train the model again")
     return recipe

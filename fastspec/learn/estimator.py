@@ -112,7 +112,7 @@ class SklearnClassifier(ColumnClassifier):
         try:
             return self._assemble().fit(columns, codes)
         except ValueError as error:  # scikit-learn's own check of its parameters
-            raise PluginError(f"{self.name} cannot be fitted: {str(error).splitlines()[0]}") from error
+            raise PluginError(f"{self.name} cannot be fitted: {str(error).splitlines()[0]}; give other parameters") from error
 
 
 def _scores(estimator: Any, columns: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -83,7 +83,7 @@ class ModelClassifier(Classifier):
         try:
             classifier = cls.from_params(header["params"], seed=header["seed"])
         except FastspecError as error:
-            raise LearnError(f"the saved model is not one of this version of {cls.name}: {error}") from None
+            raise LearnError(f"the saved model is not one of this version of {cls.name}: {error}; train it again") from None
         model = classifier.load_model(directory)
         classifier.check_model(model, n_classes=len(header["present"]))
         classifier._fitted = _Fitted(model, header["present"], header["n_classes"])

@@ -39,7 +39,7 @@ def read_skops(path: Path, *, trusted: Sequence[str]) -> Any:
     try:
         return skops.io.load(path, trusted=list(trusted))
     except UntrustedTypesFoundException as error:
-        raise LearnError(f"{path.name} holds a type that is not trusted, and was not loaded: {_line(error)}") from None
+        raise LearnError(f"{path.name} holds a type that is not trusted, and was not loaded: {_line(error)}; train it again") from None
     except Exception as error:  # a file made to be broken can fail anywhere in the parser
         raise LearnError(f"{path.name} is not a readable skops file: {_line(error)}; train it again") from error
 

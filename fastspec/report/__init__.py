@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastspec.report.doctor_text import doctor_table as doctor_table
     from fastspec.report.grid import plot_grid as plot_grid
     from fastspec.report.images import write_images as write_images
+    from fastspec.report.listings import plugins_table as plugins_table
+    from fastspec.report.listings import presets_table as presets_table
     from fastspec.report.look import Look as Look
     from fastspec.report.look import parse_size as parse_size
     from fastspec.report.page import check_report as check_report
@@ -62,6 +64,8 @@ _HOMES = {
     "plot_spectrogram": "spectrogram",
     "plot_waveform": "waveform",
     "read_board": "page",
+    "plugins_table": "listings",
+    "presets_table": "listings",
     "save_picture": "picture",
     "scan_text": "corpus_text",
     "scores_table": "tables",

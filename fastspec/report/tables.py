@@ -85,7 +85,7 @@ def confusion_table(
     if longest + sum(max(len(name), 6) + 2 for name in answers) > _WIDTH:
         return _mistakes_table(counts, classes, answers, title)
     table = text_table(title, **{"actual": "left"})
-    table.caption, table.caption_justify = Text("columns: predicted", "dim"), "left"
+    table.caption, table.caption_justify = Text("columns: predicted", "dim", no_wrap=True, overflow="ignore"), "left"
     for name in answers:
         table.add_column(Text(name), justify="right")
     for name, row in zip(classes, counts, strict=True):

@@ -199,7 +199,7 @@ class Recipe:
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise SpecError(f"the recipe is not valid JSON: {error}") from None
+            raise SpecError(f"the recipe is not valid JSON: {error}; write one by Recipe.to_json()") from None
         if not isinstance(data, Mapping):
             raise SpecError("the recipe is not a JSON object; it has the tables 'spec' and 'clip'")
         return cls.from_dict(data)
@@ -217,7 +217,7 @@ class Recipe:
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"the recipe is not valid TOML: {error}") from None
+            raise SpecError(f"the recipe is not valid TOML: {error}; 'fastspec preset show librosa' prints one that is") from None
         return cls.from_dict(data)
 
 
