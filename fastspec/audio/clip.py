@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +31,7 @@ class Span(NamedTuple):
     channel: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClipInfo:
+class ClipInfo(NamedTuple):
     """What the ledger says about one clip. None is not known.
 
     Attributes:
@@ -63,8 +61,7 @@ class ClipInfo:
     audio_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedClip:
+class LoadedClip(NamedTuple):
     """One clip at the target rate, not padded.
 
     Attributes:
