@@ -173,22 +173,28 @@ def _compute_group(
     if recipe.clip.pad == "frames":
         _compute_unpadded(group, recipe.spec, front, features)
     else:
-        samples = np.zeros((len(group), recipe.n_samples), np.float32)
-        for row, clip in zip(samples, group, strict=True):
-            _fill(row, clip.samples, pad=recipe.clip.pad)
-        front.batch(samples, features)
-    infos = []
-    for i, clip in enumerate(group):
-        info = clip.info
-        if clip.usable:
-            valid_frames[i] = min(features.shape[1], recipe.spec.n_frames(len(clip.samples)))
-            if info.nonfinite and np.isnan(features[i, : valid_frames[i]]).all():
-                info = info._replace(status="nonfinite", reason=f"every frame holds one of {info.nonfinite} NaN or infinite samples")
+        front.batch(_pad(group, recipe), features)
+    infos, counts = [], []
+    for i, (samples, info) in enumerate(group):
+        count = min(features.shape[1], recipe.spec.n_frames(len(samples)))
+        if info.nonfinite and info.status in USABLE and np.isnan(features[i, :count]).all():
+            info = info._replace(status="nonfinite", reason=f"every frame holds one of {info.nonfinite} NaN or infinite samples")
         if info.status not in USABLE:
-            features[i] = np.nan
-            valid_frames[i] = 0
+            features[i], count = np.nan, 0
         infos.append(info)
+        counts.append(count)
+    valid_frames[:] = counts
     return infos
+
+
+def _pad(group: Sequence[LoadedClip], recipe: Recipe) -> NDArray[np.float32]:
+    """The samples of clips, `(clips, samples)`, as long as the recipe wants them."""
+    if all(len(clip.samples) == recipe.n_samples for clip in group):
+        return np.concatenate([clip.samples for clip in group]).reshape(len(group), recipe.n_samples)
+    samples = np.zeros((len(group), recipe.n_samples), np.float32)
+    for row, clip in zip(samples, group, strict=True):
+        _fill(row, clip.samples, pad=recipe.clip.pad)
+    return samples
 
 
 def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -> None:

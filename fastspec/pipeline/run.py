@@ -22,7 +22,7 @@ from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.partition import OnError, PartitionTask, pack_chunks
 from fastspec.pipeline.scheduling import Choice, Scheduler, open_scheduler
 from fastspec.pipeline.tasks import current_versions
-from fastspec.pipeline.work import Progress, Tally, compute_each
+from fastspec.pipeline.work import Progress, Tally, compute_each, give_back_memory
 from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
@@ -142,6 +142,7 @@ def featurize(
             stopwatch = stopwatch or Stopwatch()
             for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
                 pass
+            give_back_memory()
         store = writer.finish()
     check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
     return store

@@ -72,7 +72,7 @@ def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
 
 
 def write_ledger(path: Place, parts: Callable[[], Iterator[Columns]]) -> None:
-    """Write the ledger of rows in parts, which are gone through twice; memory holds a part and 26 bytes a clip. Equal rows, equal bytes."""
+    """Write the ledger of rows in parts, which are gone through twice; memory holds a part and 24 bytes a clip. Equal rows, equal bytes."""
     first, unknown = Hashes.join(part["audio_hash"] for part in parts()).find_first(), {"duplicate_of": None}
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
@@ -109,12 +109,12 @@ class Hashes(NamedTuple):
         numbers = np.frombuffer(digits, ">u8").reshape(-1, 2)
         return cls(numbers[:, 0], numbers[:, 1], np.frombuffer(known, np.bool_))
 
-    def find_first(self) -> NDArray[np.int64]:
+    def find_first(self) -> NDArray[np.uint32]:
         """`(clips,)`: the first clip with the same hash; a clip without one is its own.
 
         A share of the hashes at a time, by their first bits: sorting all of them would take thrice their memory.
         """
-        first = np.arange(len(self.known))
+        first = np.arange(len(self.known), dtype=np.uint32)
         for least in range(0, 1 << 64, _SORTED_SHARE):
             members = np.flatnonzero(self.known & (self.high >= least) & (self.high <= least + (_SORTED_SHARE - 1)))
             if len(members):
@@ -128,7 +128,7 @@ class Hashes(NamedTuple):
         return first
 
 
-def _duplicates(clips: NDArray[np.int64], first: NDArray[np.int64]) -> pl.Series:
+def _duplicates(clips: NDArray[np.int64], first: NDArray[np.integer]) -> pl.Series:
     """`duplicate_of`: the first clip with the same hash, null for that one."""
     return pl.select(pl.when(pl.Series(first != clips)).then(pl.Series(first, dtype=pl.Int64)).alias("duplicate_of")).to_series()
 
