@@ -21,6 +21,8 @@ from fastspec.store import Layout, StoreWriter
 from fastspec.store.ledger import USABLE, pack_columns
 from fastspec.timing import stage
 
+LEDGER_ROWS = 4096
+
 OnError = Literal["skip", "fail"]
 
 
@@ -80,7 +82,8 @@ class PartitionTask:
     def _compute(self, recordings: Recordings, reporter: Reporter) -> None:
         writer, recipe, dtype = self.writer, self.writer.layout.recipe, self.writer.layout.dtype
         loaded = load_rows(self._rows(), recordings=recordings, recipe=recipe, on_block=reporter.check, budget=self.budget)
-        hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
+        hashes, valid, timings = [], [], {"compute_ms": 0.0, "write_ms": 0.0}
+        ledger: list[bytes] = []
         for packed, (_, start, stop) in zip(self.packed, writer.layout.chunks(self.partition), strict=True):
             begun = perf_counter()
             infos, features, valid_frames = compute_next(
@@ -94,7 +97,7 @@ class PartitionTask:
                 hashes.append(writer.write_chunk(start, features))
             timings["compute_ms"] += 1e3 * (computed - begun)
             timings["write_ms"] += 1e3 * (perf_counter() - computed)
-            ledger.append(pack_columns(ledger_columns(start, rows, infos)))
+            ledger += _pack_ledger(start, rows, infos)
             valid.append(valid_frames)
         with stage("write"):
             writer.commit(self.partition, hashes=hashes, ledger=ledger, valid_frames=np.concatenate(valid), timings=timings)
@@ -104,6 +107,12 @@ def pack_chunks(clips: Manifest, layout: Layout) -> list[bytes]:
     """The rows of each chunk of a store, so small that all of them may wait in memory."""
     size = layout.chunk_clips
     return [pack_rows(clips, start, start + size) for start in range(0, len(clips), size)]
+
+
+def _pack_ledger(first_clip: int, rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> Iterator[bytes]:
+    """Rows of the ledger in parts of which each takes little memory, here and where they are read again."""
+    for i in range(0, len(rows), LEDGER_ROWS):
+        yield pack_columns(ledger_columns(first_clip + i, rows[i : i + LEDGER_ROWS], infos[i : i + LEDGER_ROWS]))
 
 
 def _refuse_failed(rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> None:

@@ -142,6 +142,7 @@ def featurize(
             stopwatch = stopwatch or Stopwatch()
             for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
                 pass
+            del packed, prepare
             give_back_memory()
         store = writer.finish()
     check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)

@@ -135,11 +135,11 @@ def _duplicates(clips: NDArray[np.int64], first: NDArray[np.integer]) -> pl.Seri
 
 def _regroup(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The same rows in row groups, whatever parts they come in."""
-    held = pl.DataFrame(schema=SCHEMA)
+    held: list[pl.DataFrame] = []
     for frame in frames:
-        held = pl.concat([held, frame])
-        while len(held) >= ROW_GROUP:
-            yield held[:ROW_GROUP]
-            held = held[ROW_GROUP:]
-    if len(held):
-        yield held
+        together = pl.concat([*held, frame])
+        whole = len(together) // ROW_GROUP * ROW_GROUP
+        yield from together[:whole].iter_slices(ROW_GROUP)
+        # Not an empty slice, which would keep all of it.
+        held = [together[whole:]] if whole < len(together) else []
+    yield from held

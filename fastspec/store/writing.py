@@ -188,8 +188,10 @@ class StoreWriter:
 
     def _write_the_rest(self) -> None:
         records = [self._record(p) for p in range(self.layout.n_partitions)]
-        valid_frames = np.concatenate([record["valid_frames"] for record in records])
+        valid_frames = np.concatenate([record.pop("valid_frames") for record in records])
         write_valid_frames(self.path, valid_frames)
+        valid_frames_digest = hash_chunk(valid_frames)
+        del valid_frames  # what is not needed beside the ledger gives way to it
         write_ledger(self.path / "ledger.parquet", lambda: chain.from_iterable(self._ledger_of(p) for p in range(self.layout.n_partitions)))
         _consolidate(self.path)
         self._write_timings([record["timings"] for record in records])
@@ -197,7 +199,7 @@ class StoreWriter:
         finished = {
             "chunks": [digest for record in records for digest in record["hashes"]],
             "ledger": hash_file(self.path / "ledger.parquet"),
-            "valid_frames": hash_chunk(valid_frames),
+            "valid_frames": valid_frames_digest,
         }
         if self._home != self.path:
             scan_table(self._home / "manifest.parquet").collect().drop("stale").write_parquet(buffer := io.BytesIO())
