@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bench import kernel, readme, scan, stages
+from bench import kernel, readme, rows, scan, stages
 from bench.__main__ import main
 from bench.output import as_text
 from bench.peak import Peak, Work, stage_work
@@ -215,3 +215,22 @@ def test_pictures_of_something_else__are_not_timed(tmp_path):
         images._compare(images.CASES[0], [tmp_path / "black.png"], [tmp_path / "white.png"])
     with pytest.raises(RunFailed, match="shape"):
         images._compare(images.CASES[1], [tmp_path / "black.png"], [tmp_path / "white.png"])
+
+
+def test_rows__are_timed_until_they_start_and_weighed(capsys):
+    assert main(["rows", "--rows", "5", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert 0 < row["starts_s"] < row["seconds"]
+    assert 0 < row["start_mib"] <= row["peak_mib"]
+
+
+def test_peak_of_many_rows__is_bounded_by_that_of_the_fewest(monkeypatch):
+    warm_up, *peaks = 300.0, 250.0, 240.0, 200.0
+    measured = iter([warm_up, *peaks])
+    monkeypatch.setattr(rows, "_measure", lambda *_: {"starts_s": 5.0, "peak_mib": next(measured)})
+    assert [row["met"] for row in rows.run_rows(rows=[30, 20, 10])] == [False, True, True]
+
+
+def test_run_that_starts_late__does_not_meet_its_bound(monkeypatch):
+    monkeypatch.setattr(rows, "_measure", lambda *_: {"starts_s": 31.0, "peak_mib": 200.0})
+    assert [row["met"] for row in rows.run_rows(rows=[10])] == [False]

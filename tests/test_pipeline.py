@@ -190,10 +190,10 @@ setattr(writing, function, die_at_the_call)
 featurize(read_corpus(corpus), output, recipe=Recipe.from_json(recipe), workers=2)
 """
 
-# While the store is drafted; before the first chunk is flushed and the third; before the first commit, the last, the ledger and the mark
-# that all is done; while old valid frames are removed; while commit records are.
-INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_atomically", 2), ("write_atomically", 4)]
-INSTANTS += [("write_atomically", 5), ("write_atomically", 6), ("remove_tree", 1), ("remove_tree", 2)]
+# While the store is drafted; before the first chunk is flushed and the third; before the first commit and the last; before the ledger, what
+# comes after it and the mark that all is done; while old valid frames are removed; while commit records are.
+INSTANTS = [("sync_tree", 1), ("sync_file", 1), ("sync_file", 3), ("write_record", 1), ("write_record", 3), ("write_ledger", 1)]
+INSTANTS += [("write_atomically", 1), ("write_atomically", 3), ("remove_tree", 1), ("remove_tree", 2)]
 
 
 @pytest.mark.parametrize("function, call", INSTANTS)

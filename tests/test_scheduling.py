@@ -26,7 +26,7 @@ from fastspec.errors import CorpusError, FastspecError, RunFailed, StoreError, W
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline import Isolation, cluster, featurize, plan_run, tasks
 from fastspec.pipeline.budget import Budget
-from fastspec.pipeline.partition import PartitionTask
+from fastspec.pipeline.partition import PartitionTask, pack_chunks
 from fastspec.pipeline.scheduling import open_scheduler
 from fastspec.pipeline.tasks import pack, single_threaded_pools
 from fastspec.pipeline.work import Tally
@@ -178,7 +178,12 @@ def task_of(manifest, path):
     plan = plan_run(manifest, RECIPE)
     writer = StoreWriter.create(path, plan.layout, manifest=plan.clips.table)
     return PartitionTask.prepare(
-        0, clips=plan.clips, isolation=Isolation(plan.clips.recordings), writer=writer, front=FrontEnd(RECIPE), budget=Budget(1)
+        0,
+        packed=pack_chunks(plan.clips, plan.layout),
+        isolation=Isolation(plan.clips.recordings),
+        writer=writer,
+        front=FrontEnd(RECIPE),
+        budget=Budget(1),
     )
 
 

@@ -224,7 +224,7 @@ def test_chunk_and_its_new_folders__are_flushed_before_the_commit(folder, tmp_pa
         monkeypatch.setattr(writing, name, lambda path, *data, f=original: (f(path, *data), events.append(Path(path)))[0])
     path = featurize(folder, tmp_path / "s.zarr", recipe=RECIPE, workers=0).path
     chunk = path / "features" / "c" / "0" / "0" / "0"
-    committed = events.index(path / "commits" / "000000.json")
+    committed = events.index(path / "commits" / "000000.jsonl")
     assert {chunk, *list(chunk.parents)[:4]} <= set(events[:committed])
 
 

@@ -37,6 +37,13 @@ def test_duplicates__name_the_smallest_clip_with_the_hash(rows):
         assert ledger["duplicate_of"][clip] == (None if expected == clip else expected)
 
 
+def test_duplicates__are_found_wherever_among_all_hashes_they_lie():
+    texts = [f"{i % 40 * 0x0667_0000_0000_0000_0000_0000_0000_0001:032x}" for i in range(80)]
+    assert len({text[0] for text in texts}) == 16
+    ledger = make_ledger([{"clip": i, "audio_hash": text} for i, text in enumerate(texts)])
+    assert ledger["duplicate_of"].to_list() == [None] * 40 + list(range(40))
+
+
 def test_ledger_of_some_clips__names_them_by_their_numbers(rows):
     ledger = make_ledger(rows[100:300])
     assert set(ledger["duplicate_of"].drop_nulls()) <= set(range(100, 300))

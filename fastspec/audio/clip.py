@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +31,7 @@ class Span(NamedTuple):
     channel: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClipInfo:
+class ClipInfo(NamedTuple):
     """What the ledger says about one clip. None is not known.
 
     Attributes:
@@ -63,8 +61,7 @@ class ClipInfo:
     audio_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedClip:
+class LoadedClip(NamedTuple):
     """One clip at the target rate, not padded.
 
     Attributes:
@@ -211,23 +208,23 @@ def _origin(recording: Recording, stop: int) -> Origin:
 
 def make_clip(source: NDArray[np.float32], span: Span, origin: Origin, policy: Policy, *, levels: Levels | None = None) -> LoadedClip:
     """A clip of decoded samples, `(samples, channels)` float32, at least one; `levels` where they are known."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        faults = find_channel_faults(source) if origin.channels > 1 else None
-        if span.channel is not None:
-            source, levels = source[:, [span.channel]], None
-        levels = levels or Levels.of(source)
-        mono = mix(source, policy.channel)
-        status, reason = _judge(mono, levels, origin.sample_rate, policy, mixed=source.shape[1] > 1)
+    if levels and origin.channels == 1 and not span.channel:
+        faults, mono = None, source[:, 0]
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            faults = find_channel_faults(source) if origin.channels > 1 else None
+            if span.channel is not None:
+                source, levels = source[:, [span.channel]], None
+            levels, mono = levels or Levels.of(source), mix(source, policy.channel)
+    status, reason = _judge(mono, levels, origin.sample_rate, policy, mixed=source.shape[1] > 1)
     samples = np.empty(0, np.float32)
     if status in ("ok", "silent"):
-        with stage("resample"):
-            samples = change_rate(mono, origin.sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
-        samples = samples[: policy.n_samples]
+        samples = _resample(mono, origin.sample_rate, policy)[: policy.n_samples]
         if not len(samples):
             status, reason = "empty", f"the clip is shorter than one sample at {policy.sample_rate} Hz"
     info = ClipInfo(
         status,
-        "; ".join(filter(None, (reason, faults))) or None,
+        f"{reason}; {faults}" if reason and faults else reason or faults,
         *origin,
         levels.peak,
         levels.clipped_share,
@@ -236,6 +233,13 @@ def make_clip(source: NDArray[np.float32], span: Span, origin: Origin, policy: P
         AudioHash(origin.sample_rate, source.shape[1]).add(source).hexdigest(),
     )
     return LoadedClip(samples, info)
+
+
+def _resample(mono: NDArray[np.float32], sample_rate: int, policy: Policy) -> NDArray[np.float32]:
+    if sample_rate == policy.sample_rate:
+        return mono
+    with stage("resample"):
+        return change_rate(mono, sample_rate, target_hz=policy.sample_rate, quality=policy.resample)
 
 
 def _judge(mono: NDArray[np.float32], levels: Levels, sample_rate: int, policy: Policy, *, mixed: bool) -> tuple[str, str | None]:

@@ -111,9 +111,10 @@ class _Group:
                 following = decode.decode_clips(self._data, starts, durations_s, first, _LIMITS, decode.make_workplace(), arena, found)
             if self._on_block:
                 self._on_block()
-            for request, row in zip(requests[first:following], found[first:following].tolist(), strict=True):
+            peaks = found[first:following, decode.PEAK].astype(np.int32).view(np.float32).tolist()
+            for request, row, peak in zip(requests[first:following], found[first:following].tolist(), peaks, strict=True):
                 if row[decode.OUTCOME] == decode.DECODED:
-                    yield _make_clip(arena, row, request.spans[0], self._policy)
+                    yield _make_clip(arena, row, peak, request.spans[0], self._policy)
                 else:
                     yield from self.load_alone(request)
             first = following
@@ -136,10 +137,10 @@ class _Sources:
         self._sources = sources
         self._names = self._places = None
         if read.can_read() and not any(isinstance(source, bytes) for source in sources):
-            names = [os.fsencode(str(source)) for source in sources]
-            ended = [b"\0" if b"\0" in name else name + b"\0" for name in names]  # a NUL would end the name of another file
-            self._names = np.frombuffer(b"".join(ended), np.uint8)
-            self._places = np.cumsum([0, *map(len, ended[:-1])])
+            names = [str(source) for source in sources]
+            text = "\0".join("" if "\0" in name else name for name in names)  # a NUL would end the name of another file
+            self._names = np.frombuffer(os.fsencode(text) + b"\0", np.uint8)
+            self._places = np.flatnonzero(np.concatenate([[0], self._names[:-1]]) == 0)
 
     def read(self, first: int, data: NDArray[np.uint8]) -> tuple[int, NDArray[np.int64]]:
         """Those from `first` on into `data`: the first that had no room beside others, and where each starts.
@@ -186,11 +187,10 @@ def _read_file(source: Path | AudioError, room: NDArray[np.uint8]) -> int:
         return 0
 
 
-def _make_clip(arena: NDArray[np.float32], row: list[int], span: Span, policy: Policy) -> LoadedClip:
-    _, at, frames, rate, channels, header_frames, decoded_frames, peak_bits, clipped, silent, nonfinite = row
+def _make_clip(arena: NDArray[np.float32], row: list[int], peak: float, span: Span, policy: Policy) -> LoadedClip:
+    _, at, frames, rate, channels, header_frames, decoded_frames, _, clipped, silent, nonfinite = row
     size = frames * channels
     source = arena[at : at + size].reshape(frames, channels)
-    peak = float(np.int32(peak_bits).view(np.float32))
     clipped = clipped if nonfinite or peak >= CLIPPED_FROM else 0
     levels = Levels(peak, clipped, size - silent, nonfinite, size)
     return make_clip(source, span, Origin(header_frames, decoded_frames, rate, channels), policy, levels=levels)

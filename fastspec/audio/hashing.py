@@ -23,7 +23,6 @@ class AudioHash:
         return self
 
     def hexdigest(self) -> str:
-        """32 hexadecimal digits."""
-        whole = self._digest.copy()
-        whole.update(self._ending)
-        return whole.hexdigest()
+        """32 hexadecimal digits; nothing may be added afterwards."""
+        self._digest.update(self._ending)
+        return self._digest.hexdigest()

@@ -113,7 +113,7 @@ def is_url(text: str) -> bool:
     >>> is_url("s3://bucket/a.wav"), is_url("zip://a::memory://x.zip"), is_url("C:/sounds"), is_url("sounds/a.wav")
     (True, True, False, False)
     """
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)", text) is not None
+    return ":" in text and re.match(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)", text) is not None
 
 
 def locate(address: str | os.PathLike[str]) -> Place:

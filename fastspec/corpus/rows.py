@@ -273,7 +273,8 @@ class _ParquetRows(NamedTuple):
             for name, names in self.classes.items():
                 table = table.with_columns(pl.col(name).replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String))
             if paths is not None:
-                table = table.with_columns(paths[first : first + _ROWS])
+                named = paths[first : first + _ROWS].to_frame()
+                table = table.hstack(named) if self.cells else named
             yield _as_texts(table, {name: name for name in table.columns}).with_row_index(ROW, offset=first + 1)
 
 

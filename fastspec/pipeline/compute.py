@@ -1,7 +1,6 @@
 """One partition's work: groups of clips are decoded, then computed in one call that holds no lock."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,11 +15,25 @@ from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
 from fastspec.spec import Dtype, FeatureSpec, Recipe
 from fastspec.store import Layout
+from fastspec.store.ledger import USABLE, Columns
 from fastspec.timing import stage
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
-_INFO_COLUMNS = [column.name for column in fields(ClipInfo)]
+
+
+class Computed(NamedTuple):
+    """Features of clips, and what the ledger says of each.
+
+    Attributes:
+        infos: of each clip.
+        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
+        valid_frames: `(clips,)` int32, 0 where a clip failed.
+    """
+
+    infos: list[ClipInfo]
+    features: NDArray[np.floating]
+    valid_frames: NDArray[np.int32]
 
 
 class FeatureBatch(NamedTuple):
@@ -86,25 +99,37 @@ def compute_rows(
     on_group: Callable[[int, int], None],
     dtype: Dtype = "float32",
 ) -> FeatureBatch:
-    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`; computed in float32, kept in `dtype`.
+    """`compute_next` for rows that follow each other in a manifest, the first of which is clip `first_clip`, with their ledger rows."""
+    infos, features, valid_frames = compute_next(len(rows), clips=clips, recipe=recipe, front=front, on_group=on_group, dtype=dtype)
+    ledger = [ledger_row(clip, row, info._asdict()) for clip, (row, info) in enumerate(zip(rows, infos, strict=True), first_clip)]
+    return FeatureBatch(ledger, features, valid_frames)
 
-    Their waveforms are taken from `clips`, and no more. `on_group(clips, failed)` is called after each group; what it raises ends the
-    work.
+
+def compute_next(
+    count: int,
+    *,
+    clips: Iterator[LoadedClip],
+    recipe: Recipe,
+    front: FrontEnd,
+    on_group: Callable[[int, int], None],
+    dtype: Dtype = "float32",
+) -> Computed:
+    """Features of the next `count` of `clips`, and no more of them; computed in float32, kept in `dtype`.
+
+    `on_group(clips, failed)` is called after each group; what it raises ends the work.
     """
-    features = np.empty((len(rows), *recipe.shape), dtype)
-    valid_frames = np.zeros(len(rows), np.int32)
-    ledger: list[dict[str, Any]] = []
+    features, valid_frames = np.empty((count, *recipe.shape), dtype), np.zeros(count, np.int32)
+    infos: list[ClipInfo] = []
     together = group_clips(recipe)
-    while group := list(islice(clips, min(together, len(rows) - len(ledger)))):
-        start, stop = len(ledger), len(ledger) + len(group)
+    while group := list(islice(clips, min(together, count - len(infos)))):
+        start, stop = len(infos), len(infos) + len(group)
         computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *features.shape[1:]), np.float32)
         with stage("features"):
-            infos = _compute_group(group, recipe, front, computed, valid_frames[start:stop])
-        ledger += map(ledger_row, range(first_clip + start, first_clip + stop), rows[start:stop], infos)
+            infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
-    return FeatureBatch(ledger, features, valid_frames)
+    return Computed(infos, features, valid_frames)
 
 
 def load_rows(
@@ -143,27 +168,33 @@ def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: flo
 
 def _compute_group(
     group: list[LoadedClip], recipe: Recipe, front: FrontEnd, features: NDArray[np.float32], valid_frames: NDArray[np.int32]
-) -> list[dict[str, Any]]:
-    """Fill a group's features and valid frames; its columns of the ledger are returned."""
+) -> list[ClipInfo]:
+    """Fill a group's features and valid frames; what the ledger says is returned."""
     if recipe.clip.pad == "frames":
         _compute_unpadded(group, recipe.spec, front, features)
     else:
-        samples = np.zeros((len(group), recipe.n_samples), np.float32)
-        for row, clip in zip(samples, group, strict=True):
-            _fill(row, clip.samples, pad=recipe.clip.pad)
-        front.batch(samples, features)
-    infos = []
-    for i, clip in enumerate(group):
-        info = {name: getattr(clip.info, name) for name in _INFO_COLUMNS}
-        if clip.usable:
-            valid_frames[i] = min(features.shape[1], recipe.spec.n_frames(len(clip.samples)))
-            if info["nonfinite"] and np.isnan(features[i, : valid_frames[i]]).all():
-                info |= {"status": "nonfinite", "reason": f"every frame holds one of {info['nonfinite']} NaN or infinite samples"}
-        if info["status"] not in ("ok", "silent"):
-            features[i] = np.nan
-            valid_frames[i] = 0
+        front.batch(_pad(group, recipe), features)
+    infos, counts = [], []
+    for i, (samples, info) in enumerate(group):
+        count = min(features.shape[1], recipe.spec.n_frames(len(samples)))
+        if info.nonfinite and info.status in USABLE and np.isnan(features[i, :count]).all():
+            info = info._replace(status="nonfinite", reason=f"every frame holds one of {info.nonfinite} NaN or infinite samples")
+        if info.status not in USABLE:
+            features[i], count = np.nan, 0
         infos.append(info)
+        counts.append(count)
+    valid_frames[:] = counts
     return infos
+
+
+def _pad(group: Sequence[LoadedClip], recipe: Recipe) -> NDArray[np.float32]:
+    """The samples of clips, `(clips, samples)`, as long as the recipe wants them."""
+    if all(len(clip.samples) == recipe.n_samples for clip in group):
+        return np.concatenate([clip.samples for clip in group]).reshape(len(group), recipe.n_samples)
+    samples = np.zeros((len(group), recipe.n_samples), np.float32)
+    for row, clip in zip(samples, group, strict=True):
+        _fill(row, clip.samples, pad=recipe.clip.pad)
+    return samples
 
 
 def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -> None:
@@ -187,6 +218,15 @@ def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEn
     for i, clip in enumerate(group):
         if len(clip.samples):
             front.batch(clip.samples[None], features[i : i + 1, : spec.n_frames(len(clip.samples))])
+
+
+def ledger_columns(first_clip: int, rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> Columns:
+    """Rows of the ledger column by column, the first of which is clip `first_clip`; as `ledger_row` has each."""
+    columns = dict(zip(ClipRow._fields, zip(*rows, strict=True), strict=True))
+    columns["group"] = tuple(row.group or row.path for row in rows)
+    where = {name: columns[name] for name in ("path", "label", "group", "split", "start_s", "channel")}
+    found = dict(zip(ClipInfo._fields, zip(*infos, strict=True), strict=True))
+    return {"clip": list(range(first_clip, first_clip + len(rows))), **where, **found}
 
 
 def ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,27 @@
 """One partition of a store: a task that may be carried out in any process that sees the store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
 
+from fastspec.audio import ClipInfo
 from fastspec.corpus import ClipRow, Manifest
+from fastspec.corpus.packing import pack_rows, unpack_rows
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
-from fastspec.pipeline.compute import Recordings, compute_rows, load_rows
+from fastspec.pipeline.compute import Recordings, compute_next, ledger_columns, load_rows
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.tasks import Reporter
-from fastspec.store import StoreWriter
-from fastspec.store.ledger import USABLE
+from fastspec.store import Layout, StoreWriter
+from fastspec.store.ledger import USABLE, pack_columns
 from fastspec.timing import stage
+
+LEDGER_ROWS = 4096
 
 OnError = Literal["skip", "fail"]
 
@@ -25,11 +30,11 @@ OnError = Literal["skip", "fail"]
 class PartitionTask:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it.
 
-    Sent elsewhere, it takes along its own rows, and what opens their recordings, alone.
+    Sent elsewhere, it takes along its own rows, and what opens their recordings, alone. `packed` are the rows of each of its chunks.
     """
 
     partition: int
-    rows: list[ClipRow]
+    packed: list[bytes]
     isolation: Isolation
     writer: StoreWriter
     front: FrontEnd
@@ -41,23 +46,28 @@ class PartitionTask:
         cls,
         partition: int,
         *,
-        clips: Manifest,
+        packed: Sequence[bytes],
         isolation: Isolation,
         writer: StoreWriter,
         front: FrontEnd,
         budget: Budget,
         on_error: OnError = "skip",
     ) -> "PartitionTask":
-        """The task of a partition of a manifest's clips."""
-        chunks = list(writer.layout.chunks(partition))
-        return cls(partition, clips.rows(chunks[0][1], chunks[-1][2]), isolation, writer, front, budget, on_error)
+        """The task of a partition, of the rows of all chunks as `pack_chunks` packs them."""
+        own = [packed[chunk] for chunk, _, _ in writer.layout.chunks(partition)]
+        return cls(partition, own, isolation, writer, front, budget, on_error)
 
     def __str__(self) -> str:
-        return f"partition {self.partition} of {self.writer.path} ({self.rows[0].path} to {self.rows[-1].path})"
+        first, last = unpack_rows(self.packed[0])[0], unpack_rows(self.packed[-1])[-1]
+        return f"partition {self.partition} of {self.writer.path} ({first.path} to {last.path})"
 
     def __reduce__(self) -> tuple[Callable[..., "PartitionTask"], tuple[Any, ...]]:
-        isolation = self.isolation.take({row.path for row in self.rows})
-        return PartitionTask, (self.partition, self.rows, isolation, self.writer, self.front, self.budget, self.on_error)
+        isolation = self.isolation.take({row.path for row in self._rows()})
+        return PartitionTask, (self.partition, self.packed, isolation, self.writer, self.front, self.budget, self.on_error)
+
+    def _rows(self) -> Iterator[ClipRow]:
+        """All rows; those of one chunk are in memory."""
+        return chain.from_iterable(map(unpack_rows, self.packed))
 
     def __call__(self, reporter: Reporter) -> None:
         """Do it; where a process died at it before, with each recording isolated.
@@ -70,31 +80,46 @@ class PartitionTask:
             self._compute(self.isolation.recordings(died=died), reporter)
 
     def _compute(self, recordings: Recordings, reporter: Reporter) -> None:
-        writer, chunks = self.writer, list(self.writer.layout.chunks(self.partition))
-        recipe, dtype, first = writer.layout.recipe, writer.layout.dtype, chunks[0][1]
-        loaded = load_rows(self.rows, recordings=recordings, recipe=recipe, on_block=reporter.check, budget=self.budget)
-        hashes, ledger, valid, timings = [], [], [], {"compute_ms": 0.0, "write_ms": 0.0}
-        for _, start, stop in chunks:
-            begun, rows = perf_counter(), self.rows[start - first : stop - first]
-            batch = compute_rows(rows, start, clips=loaded, recipe=recipe, front=self.front, on_group=reporter.add, dtype=dtype)
+        writer, recipe, dtype = self.writer, self.writer.layout.recipe, self.writer.layout.dtype
+        loaded = load_rows(self._rows(), recordings=recordings, recipe=recipe, on_block=reporter.check, budget=self.budget)
+        hashes, valid, timings = [], [], {"compute_ms": 0.0, "write_ms": 0.0}
+        ledger: list[bytes] = []
+        for packed, (_, start, stop) in zip(self.packed, writer.layout.chunks(self.partition), strict=True):
+            begun = perf_counter()
+            infos, features, valid_frames = compute_next(
+                stop - start, clips=loaded, recipe=recipe, front=self.front, on_group=reporter.add, dtype=dtype
+            )
+            rows = unpack_rows(packed)
             if self.on_error == "fail":
-                _refuse_failed(batch.rows)
+                _refuse_failed(rows, infos)
             computed = perf_counter()
             with stage("write"):
-                hashes.append(writer.write_chunk(start, batch.features))
+                hashes.append(writer.write_chunk(start, features))
             timings["compute_ms"] += 1e3 * (computed - begun)
             timings["write_ms"] += 1e3 * (perf_counter() - computed)
-            ledger += batch.rows
-            valid.append(batch.valid_frames)
+            ledger += _pack_ledger(start, rows, infos)
+            valid.append(valid_frames)
         with stage("write"):
-            writer.commit(self.partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid), timings=timings)
+            writer.commit(self.partition, hashes=hashes, ledger=ledger, valid_frames=np.concatenate(valid), timings=timings)
 
 
-def _refuse_failed(rows: Sequence[dict[str, Any]]) -> None:
+def pack_chunks(clips: Manifest, layout: Layout) -> list[bytes]:
+    """The rows of each chunk of a store, so small that all of them may wait in memory."""
+    size = layout.chunk_clips
+    return [pack_rows(clips, start, start + size) for start in range(0, len(clips), size)]
+
+
+def _pack_ledger(first_clip: int, rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> Iterator[bytes]:
+    """Rows of the ledger in parts of which each takes little memory, here and where they are read again."""
+    for i in range(0, len(rows), LEDGER_ROWS):
+        yield pack_columns(ledger_columns(first_clip + i, rows[i : i + LEDGER_ROWS], infos[i : i + LEDGER_ROWS]))
+
+
+def _refuse_failed(rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> None:
     """RunFailed at the first row that gave no features."""
-    for row in rows:
-        if row["status"] not in USABLE:
+    for row, info in zip(rows, infos, strict=True):
+        if info.status not in USABLE:
             raise RunFailed(
-                f"{row['path']} is {row['status']}: {row['reason']}; the run ends at errors: mend it and go on with --resume, "
+                f"{row.path} is {info.status}: {info.reason}; the run ends at errors: mend it and go on with --resume, "
                 "or let such clips be skipped"
             )

@@ -19,10 +19,10 @@ from fastspec.pipeline.clip_length import choose_clip_length
 from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, fitting_workers, group_clips, load_rows, worker_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.isolating import Isolation
-from fastspec.pipeline.partition import OnError, PartitionTask
+from fastspec.pipeline.partition import OnError, PartitionTask, pack_chunks
 from fastspec.pipeline.scheduling import Choice, Scheduler, open_scheduler
 from fastspec.pipeline.tasks import current_versions
-from fastspec.pipeline.work import Progress, Tally, compute_each
+from fastspec.pipeline.work import Progress, Tally, compute_each, give_back_memory
 from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
@@ -128,18 +128,22 @@ def featurize(
             recordings=isolation.recordings(),
             on_progress=on_progress,
         )
-        layout, clips = plan.layout, plan.clips
+        layout = plan.layout
         at_once = fitting_workers(memory_bytes, layout)
         budget = Budget(_spare_bytes(memory_bytes, layout, min(max(1, workers), at_once)) // pool.sharers)
         writer = _open_writer(place, plan, resume=resume)
         if not is_finished(place):
-            tally = Tally("features", len(clips), done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+            tally = Tally("features", layout.n_clips, done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+            packed = pack_chunks(plan.clips, layout)
+            del manifest, plan  # a table of a million rows takes as much memory as all workers
             prepare = partial(
-                PartitionTask.prepare, clips=clips, isolation=isolation, writer=writer, front=front, budget=budget, on_error=on_error
+                PartitionTask.prepare, packed=packed, isolation=isolation, writer=writer, front=front, budget=budget, on_error=on_error
             )
             stopwatch = stopwatch or Stopwatch()
             for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
                 pass
+            del packed, prepare
+            give_back_memory()
         store = writer.finish()
     check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
     return store

@@ -20,7 +20,7 @@ from fastspec.pipeline.run import compute_clips
 from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import FeatureStore, Layout, StoreWriter, open_store
-from fastspec.store.ledger import SCHEMA
+from fastspec.store.ledger import SCHEMA, as_columns, pack_columns
 from fastspec.store.lock import locked
 from fastspec.store.place import Place, locate_store, open_array, scan_table
 from fastspec.store.reading import chunk_file, chunk_hashes, is_finished, is_store, is_updating
@@ -188,9 +188,9 @@ def _update_partition(
             batch, chosen = None, np.empty(0, np.intp)
             hashes.append(before.hashes[chunk])
         of_chunk, counts = _merge_rows(rows, start, before=before, batch=batch, chosen=chosen)
-        ledger += of_chunk
+        ledger.append(pack_columns(as_columns(of_chunk)))
         valid.append(counts)
-    writer.commit(partition, hashes=hashes, rows=ledger, valid_frames=np.concatenate(valid))
+    writer.commit(partition, hashes=hashes, ledger=ledger, valid_frames=np.concatenate(valid))
 
 
 def _merge_rows(

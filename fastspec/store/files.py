@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastspec.store.place import DRAFT, IDENTITY, Place, StoreUrl, list_files, removed_prefix
 
@@ -43,7 +44,7 @@ def write_atomically(place: Place, data: bytes) -> None:
 
 
 def write_record(place: Place, data: bytes) -> None:
-    """Write a JSON object; behind a URL only where none is, or one that says the same except in `timings`.
+    """Write lines, the first of which is a JSON object; behind a URL only where none are, or some that say the same except in `timings`.
 
     Raises:
         FileExistsError: another one is there.
@@ -55,9 +56,13 @@ def write_record(place: Place, data: bytes) -> None:
         place.create(data)
     except FileExistsError:
         # A request that was answered too late is sent again, and meets its own object.
-        there, here = ({**json.loads(text), "timings": None} for text in (place.read_bytes(), data))
-        if there != here:
+        if _without_timings(place.read_bytes()) != _without_timings(data):
             raise FileExistsError(f"another run has written {place.name}") from None
+
+
+def _without_timings(record: bytes) -> tuple[dict[str, Any], bytes]:
+    head, _, rest = record.partition(b"\n")
+    return {**json.loads(head), "timings": None}, rest
 
 
 def upload_tree(folder: Path, place: StoreUrl) -> None:

@@ -5,8 +5,9 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree,
 from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
-from fastspec.store.ledger import ROW_GROUP, Columns, as_columns, make_ledger, write_ledger
+from fastspec.store.ledger import ROW_GROUP, Columns, make_ledger, write_ledger
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 
@@ -141,8 +142,8 @@ class StoreWriter:
         """Ledger rows of committed partitions, in order."""
         for partition in range(self.layout.n_partitions):
             with suppress(FileNotFoundError):
-                columns: Columns = self._record(partition)["columns"]
-                yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+                for columns in self._ledger_of(partition):
+                    yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
@@ -161,17 +162,19 @@ class StoreWriter:
         partition: int,
         *,
         hashes: Sequence[str],
-        rows: Sequence[dict[str, Any]],
+        ledger: Iterable[bytes],
         valid_frames: NDArray[np.int32],
         timings: Mapping[str, float] | None = None,
     ) -> None:
-        """Record that a partition is done: after its chunks, in one rename or request. `timings` are milliseconds by stage."""
-        clips = {"columns": as_columns(rows), "valid_frames": valid_frames.tolist()}
-        record = {"hashes": list(hashes), **clips, "timings": dict(timings or {})}
+        """Record that a partition is done: after its chunks, in one rename or request.
+
+        ledger: its rows, in parts that `pack_columns` made. timings: milliseconds by stage.
+        """
+        head = {"hashes": list(hashes), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
         with _explained(self.path):
             if isinstance(self.path, StoreUrl):
                 check_lease(self.path)
-            write_record(self._commit_path(partition), json.dumps(record, allow_nan=False).encode())
+            write_record(self._commit_path(partition), b"\n".join([json.dumps(head).encode(), *ledger]))
 
     def finish(self) -> FeatureStore:
         """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
@@ -184,17 +187,19 @@ class StoreWriter:
         return open_store(self.path)
 
     def _write_the_rest(self) -> None:
-        records = [_small(self._record(p)) for p in range(self.layout.n_partitions)]
-        valid_frames = np.concatenate([record["valid_frames"] for record in records])
+        records = [self._record(p) for p in range(self.layout.n_partitions)]
+        valid_frames = np.concatenate([record.pop("valid_frames") for record in records])
         write_valid_frames(self.path, valid_frames)
-        write_ledger(self.path / "ledger.parquet", lambda: (self._record(p)["columns"] for p in range(self.layout.n_partitions)))
+        valid_frames_digest = hash_chunk(valid_frames)
+        del valid_frames  # what is not needed beside the ledger gives way to it
+        write_ledger(self.path / "ledger.parquet", lambda: chain.from_iterable(self._ledger_of(p) for p in range(self.layout.n_partitions)))
         _consolidate(self.path)
         self._write_timings([record["timings"] for record in records])
         self._sweep_features()
         finished = {
             "chunks": [digest for record in records for digest in record["hashes"]],
             "ledger": hash_file(self.path / "ledger.parquet"),
-            "valid_frames": hash_chunk(valid_frames),
+            "valid_frames": valid_frames_digest,
         }
         if self._home != self.path:
             scan_table(self._home / "manifest.parquet").collect().drop("stale").write_parquet(buffer := io.BytesIO())
@@ -223,12 +228,16 @@ class StoreWriter:
             (self.path / "features" / name).unlink()
 
     def _record(self, partition: int) -> dict[str, Any]:
-        """What `commit` wrote."""
-        record: dict[str, Any] = json.loads(self._commit_path(partition).read_bytes())
-        return record
+        """What `commit` wrote, without the rows of the ledger."""
+        head: dict[str, Any] = json.loads(self._commit_path(partition).read_bytes().partition(b"\n")[0])
+        return head | {"valid_frames": np.array(head["valid_frames"], np.int32)}
+
+    def _ledger_of(self, partition: int) -> Iterator[Columns]:
+        """The rows of the ledger that `commit` wrote, a part at a time."""
+        return map(json.loads, islice(io.BytesIO(self._commit_path(partition).read_bytes()), 1, None))
 
     def _commit_path(self, partition: int) -> Place:
-        return self._home / "commits" / f"{partition:06}.json"
+        return self._home / "commits" / f"{partition:06}.jsonl"
 
 
 def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: str | None) -> None:
@@ -300,12 +309,6 @@ def _check_there(path: Place, layout: Layout, home: Place) -> None:
             f"{path} on {socket.gethostname()} is not the store that is being written; "
             "put it where all workers see it under the same path, and go on with --resume"
         )
-
-
-def _small(record: dict[str, Any]) -> dict[str, Any]:
-    """A commit record without its rows, which would fill the memory were they all kept."""
-    valid_frames = np.array(record["valid_frames"], np.int32)
-    return {"hashes": record["hashes"], "valid_frames": valid_frames, "timings": record.get("timings", {})}
 
 
 def write_valid_frames(path: Place, values: NDArray[np.int32]) -> None:
