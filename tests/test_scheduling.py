@@ -348,21 +348,44 @@ def test_worker_killed_in_the_middle__costs_nothing(scheduler, in_memory, tmp_pa
 
 
 @pytest.mark.parametrize("scheduler", ELSEWHERE, indirect=True)
-def test_recording_that_kills_every_worker__ends_the_run_and_names_isolate(scheduler, in_memory, tmp_path):
+def test_recording_that_kills_its_worker__costs_its_row_and_no_more(scheduler, in_memory, tmp_path):
     manifest = corpus_of({19: lambda: os.kill(os.getpid(), signal.SIGKILL)})
-    words = r"partition 2 of .*s\.zarr \(16 to 23\): 2 processes ended there, the last by signal 9 \(SIGKILL\).* --resume and --isolate"
-    if scheduler != "processes":
-        words = r"partition \d of .*s\.zarr .*: 1 worker ended that had it; .* --resume and --isolate"
-        scheduler.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
-    try:
-        with pytest.raises(WorkerError, match=words):
-            featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, scheduler=scheduler)
-    finally:
-        if scheduler != "processes":
-            scheduler.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
+    other = featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, scheduler=scheduler)
+    assert other.status_counts() == {"ok": CLIPS - 1, "crashed": 1}
+    assert "SIGKILL" in other.ledger["reason"][19]
+    features = other.features[:]
+    features[19] = in_memory.features[19]
+    np.testing.assert_array_equal(features, in_memory.features[:])
     assert not own_processes()
+
+
+def test_cluster_that_gives_up_at_the_first_death__ends_the_run_and_names_isolate(client, in_memory, tmp_path):
+    manifest = corpus_of({19: lambda: os.kill(os.getpid(), signal.SIGKILL)})
+    client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
+    try:
+        with pytest.raises(WorkerError, match=r"partition \d of .*s\.zarr .*: 1 worker ended that had it; .* --resume and --isolate"):
+            featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, scheduler=client)
+    finally:
+        client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
     resumed = featurize(corpus_of({}), tmp_path / "s.zarr", recipe=RECIPE, resume=True)
     assert promised_bytes(resumed) == promised_bytes(in_memory)
+
+
+class Deadly:
+    """A task that no process survives."""
+
+    def __str__(self):
+        return "what kills"
+
+    def __call__(self, _reporter):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_task_that_kills_two_processes__ends_the_run():
+    words = r"what kills: 2 processes ended there, the last by signal 9 \(SIGKILL\).* --resume and --isolate"
+    with open_scheduler("processes", workers=1) as place, pytest.raises(WorkerError, match=words):
+        list(place.compute_each(lambda _item: Deadly(), range(1), tally=Tally("features", 1), at_once=1, stopwatch=Stopwatch()))
+    assert not own_processes()
 
 
 def test_worker_that_joins_late__is_used(in_memory, tmp_path):
