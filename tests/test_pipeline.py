@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 import soundfile
 import zarr
+from polars.testing import assert_frame_equal
 
 from fastspec.corpus import read_corpus
 from fastspec.errors import CorpusError, FastspecError, StoreError
@@ -228,6 +229,7 @@ def test_interrupted_run__stops_its_workers_and_resumes(store, manifest, tmp_pat
         featurize(manifest, output, recipe=RECIPE, workers=2, on_progress=interrupt)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("fastspec")]
     resumed = featurize(manifest, output, recipe=RECIPE, resume=True)
+    assert_frame_equal(resumed.ledger, store.ledger)
     assert promised_bytes(resumed.path) == promised_bytes(store.path)
 
 

@@ -165,7 +165,7 @@ def test_picture__has_a_panel_for_each_part(ran, rows):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--picture", "F.gif"], "give a name that ends in .png or .svg"),
+        (["--picture", "F.gif"], "give a name that ends in .png, .svg or .pdf"),
         (["-o", "no/such/F.json"], "no/such is not a folder"),
         (["--baseline", "no-such.json"], "the baseline no-such.json cannot be read"),
         (["--preset", "whispr"], "did you mean 'whisper'"),

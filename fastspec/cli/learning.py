@@ -336,7 +336,11 @@ def leaderboard(
 
 def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:
     """What was scored; where each recording is a group, nobody has said which belong together."""
-    alone = "" if n_groups < n_recordings else ": each recording by itself, for --group-from or a column 'group' says which belong together"
+    alone = (
+        ""
+        if n_groups < n_recordings
+        else ": each recording is a group by itself, since nothing says which belong together (--group-from, or a column 'group')"
+    )
     several = n_recordings < n_clips
     clips = f"{counted(n_clips, 'clip')} of {counted(n_recordings, 'recording')}" if several else counted(n_clips, "clip")
     return f"{clips} in {counted(n_groups, 'group')}{alone}{', scored by recording' if several and by != 'clip' else ''}"

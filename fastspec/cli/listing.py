@@ -121,7 +121,7 @@ def new_plugin(
     if json:
         print_json("plugin new", [{"name": name, "output": str(project)}])
     else:
-        tell(f"{project}: pip install {project}, then fastspec plugin check {name}")
+        tell(f"{project}: pip install ./{project}, then fastspec plugin check {name}")
 
 
 @plugin_app.command("check")

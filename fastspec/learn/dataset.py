@@ -172,7 +172,10 @@ def _read_headers(ledger: "polars.DataFrame") -> NDArray[np.float32]:
 def _check_classes(store: "FeatureStore", names: list[str], classes: Sequence[str] | None) -> dict[str, int]:
     """The index of each class, when the labels can be learned from or scored."""
     if not names:
-        raise LearnError(f"{store.path} has no labelled clip of status 'ok'; see `fastspec store ledger {store.path}` for the reasons")
+        if store.ledger["label"].null_count() == len(store.ledger):
+            advice = "featurize again with classes as sub-folders, --label-from RE or a table's column 'label'"
+            raise LearnError(f"no clip of {store.path} has a label; {advice}")
+        raise LearnError(f"{store.path} has no labelled clip of status 'ok'; the reasons are in fastspec store ledger {store.path}")
     found = sorted(set(names))
     if classes is None and len(found) < 2:
         raise LearnError(f"{store.path} has one class only, {found[0]!r}; a classifier needs clips of two classes or more")
