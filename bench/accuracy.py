@@ -198,7 +198,9 @@ def as_tables(rows: Sequence[Row], tasks: Sequence[Task] = TASKS) -> str:
         for line in run_lines(rows, tasks)
     ]
     pairs = [
-        pair | {"shown": f"{pair['ahead_by']:+.3f} ± {pair['standard_error']:.3f}", "lead": f"{pair['lead']:.2f}"}
+        pair
+        | {"lead": f"{pair['lead']:.2f}"}
+        | ({"shown": f"{pair['ahead_by']:+.3f} ± {pair['standard_error']:.3f}"} if "ahead_by" in pair else {})
         for pair in run_pairs(rows, tasks)
     ]
     told = f"Accuracy ± standard error over groups: {FOLDS} folds of whole groups, the mean of all seeds; A→B: all of A trains, B tests."

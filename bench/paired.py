@@ -41,7 +41,10 @@ COLUMNS = {
 
 
 def run_pairs(rows: Sequence[Row], tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """For each task and rival how far the best is ahead; a line is met when the lead is at most one standard error below it."""
+    """For each task and rival how far the best is ahead; a line is met when the lead is at most one standard error below it.
+
+    Rows that an earlier version kept do not tell what was right in each group: how far is then left out.
+    """
     pairs = []
     for task in tasks:
         of_task = [row for row in rows if row["task"] == task.name]
@@ -50,9 +53,11 @@ def run_pairs(rows: Sequence[Row], tasks: Sequence[Task]) -> list[dict[str, Any]
             beside = next((row for row in of_task if row["entrant"] == rival.entrant), None)
             if able and beside is not None and (not rival.tasks or task.name in rival.tasks):
                 best = max(able, key=lambda row: row["accuracy"])
-                lead, error = paired_lead(best["groups"], beside["groups"])
                 told = {"task": task.name, "best": best["entrant"], "rival": rival.entrant, "lead": rival.lead}
-                pairs.append(told | {"ahead_by": lead, "standard_error": error, "met": lead >= rival.lead - error})
+                if "groups" in best and "groups" in beside:
+                    lead, error = paired_lead(best["groups"], beside["groups"])
+                    told |= {"ahead_by": lead, "standard_error": error, "met": lead >= rival.lead - error}
+                pairs.append(told)
     return pairs
 
 

@@ -169,6 +169,13 @@ def test_best__is_compared_with_each_rival_that_was_measured():
     assert run_pairs(rows[:2], [ALONE]) == []
 
 
+def test_row_that_does_not_tell_its_groups__leaves_the_lead_a_dash():
+    rows = [row("x", "plugin", 0.9), grouped("eGeMAPS, svm", "anchor", [8, 6])]
+    assert run_pairs(rows, [ALONE]) == [{"task": "one", "best": "x", "rival": "eGeMAPS, svm", "lead": 0.0}]
+    *_, pair, _ = accuracy.as_tables(rows, [ALONE]).split("\n\n")
+    assert [cell.strip() for cell in pair.splitlines()[-1].split("|")[1:-1]] == ["one", "x", "eGeMAPS, svm", "–", "0.00", "–"]
+
+
 @pytest.mark.usefixtures("corpora")
 def test_runtime_of_networks__makes_no_score_stale_that_needs_none(tmp_path, monkeypatch):
     first = accuracy.run_accuracy(tmp_path / "kept", tasks=[ALONE], entrants=QUICK, seeds=1)
