@@ -282,6 +282,13 @@ def _consolidate(path: Place) -> None:
 class _SharedWriter(StoreWriter):
     """The store of another process's writer: this process has no lock on it, and may be told late that the run is over."""
 
+    @contextmanager
+    def underway(self, partition: int) -> Iterator[bool]:
+        """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
+        self._check_same()
+        with super().underway(partition) as died:
+            yield died
+
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
         self._check_same()
