@@ -1,7 +1,9 @@
 """`fastspec featurize`."""
 
 import time
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -29,19 +31,48 @@ from fastspec.cli.progress import progress_bar
 from fastspec.errors import Interrupted, RunFailed, counted
 
 if TYPE_CHECKING:
+    from fastspec.corpus import Manifest
+    from fastspec.pipeline import Plan
+    from fastspec.spec import Recipe
     from fastspec.store import FeatureStore, Layout
+    from fastspec.store.place import Place
+
+
+Corpus = Annotated[
+    str,
+    typer.Argument(
+        help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
+    ),
+]
+Output = Annotated[str, typer.Option("-o", "--output", metavar="STORE", help="The store to write: a folder or a URL.", show_default=False)]
+Where = Annotated[str, typer.Option("--scheduler", metavar="WHERE", help="threads, processes, or tcp://HOST:PORT of a Dask scheduler.")]
+Memory = Annotated[
+    str, typer.Option("--memory", metavar="SIZE", help="For what is in flight, on a cluster in each worker; never changes the result.")
+]
+Dtype = Annotated[
+    Literal["float32", "float16"],
+    typer.Option("--dtype", metavar="TYPE", help="Of the store, float32 or float16; float16 for logarithmic features only."),
+]
+Compression = Annotated[
+    Literal["none", "zstd"], typer.Option("--compression", metavar="none|zstd", help="Of the store; zstd is smaller and slower.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")]
+OnlyPlan = Annotated[bool, typer.Option("--plan", help="Print what it would take, and write nothing.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")]
+OnError = Annotated[
+    Literal["skip", "fail"], typer.Option("--on-error", metavar="skip|fail", help="A clip that fails: its row says why, or the run ends.")
+]
+Isolate = Annotated[
+    bool, typer.Option("--isolate", help="Decode in processes that are replaced: what crashes or hangs one costs its rows.")
+]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="S", help="How many seconds an isolated decoder may give no sound.")]
+MaxFailed = Annotated[str | None, typer.Option("--max-failed", metavar="N%", help="Exit code 1 when more clips fail.", show_default=False)]
 
 
 def featurize(
-    corpus: Annotated[
-        str,
-        typer.Argument(
-            help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
-        ),
-    ],
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="STORE", help="The store to write: a folder or a URL.", show_default=False)
-    ],
+    corpus: Corpus,
+    output: Output,
     preset: Preset = None,
     spec: SpecFile = None,
     settings: Settings = None,
@@ -53,37 +84,18 @@ def featurize(
     group_from: GroupFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
-    scheduler: Annotated[
-        str, typer.Option("--scheduler", metavar="WHERE", help="threads, processes, or tcp://HOST:PORT of a Dask scheduler.")
-    ] = "threads",
-    memory: Annotated[
-        str,
-        typer.Option("--memory", metavar="SIZE", help="For what is in flight, on a cluster in each worker; never changes the result."),
-    ] = "1GiB",
-    dtype: Annotated[
-        Literal["float32", "float16"],
-        typer.Option("--dtype", metavar="TYPE", help="Of the store, float32 or float16; float16 for logarithmic features only."),
-    ] = "float32",
-    compression: Annotated[
-        Literal["none", "zstd"], typer.Option("--compression", metavar="none|zstd", help="Of the store; zstd is smaller and slower.")
-    ] = "none",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished store.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store that is there.")] = False,
-    only_plan: Annotated[bool, typer.Option("--plan", help="Print what it would take, and write nothing.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Print where the workers' time went.")] = False,
-    on_error: Annotated[
-        Literal["skip", "fail"],
-        typer.Option("--on-error", metavar="skip|fail", help="A clip that fails: its row says why, or the run ends."),
-    ] = "skip",
-    isolate: Annotated[
-        bool, typer.Option("--isolate", help="Decode in processes that are replaced: what crashes or hangs one costs its rows.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="S", help="How many seconds an isolated decoder may give no sound.")
-    ] = 60.0,
-    max_failed: Annotated[
-        str | None, typer.Option("--max-failed", metavar="N%", help="Exit code 1 when more clips fail.", show_default=False)
-    ] = None,
+    scheduler: Where = "threads",
+    memory: Memory = "1GiB",
+    dtype: Dtype = "float32",
+    compression: Compression = "none",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    only_plan: OnlyPlan = False,
+    profile: Profile = False,
+    on_error: OnError = "skip",
+    isolate: Isolate = False,
+    timeout: Timeout = 60.0,
+    max_failed: MaxFailed = None,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -104,69 +116,71 @@ def featurize(
     and decodes what it was at as --isolate does, so that a recording that brought it down costs its rows too.
     """
     recipe = parse_recipe(preset, spec, settings or [], **clip_settings(clip, window, hop, channel))
-    memory_bytes = parse_bytes(memory)
-    share = parse_share(max_failed) if max_failed else 1.0
+    memory_bytes, share = parse_bytes(memory), parse_share(max_failed) if max_failed else 1.0
 
     from fastspec import pipeline
-    from fastspec.corpus import read_corpus
     from fastspec.store.place import locate_store
     from fastspec.timing import Stopwatch
 
-    stopwatch = Stopwatch() if profile else None
-    start, place = time.perf_counter(), locate_store(output)
-    try:
+    stopwatch, start, place = Stopwatch() if profile else None, time.perf_counter(), locate_store(output)
+    apart: dict[str, Any] = {"isolate": isolate, "timeout_s": timeout}
+    with _telling_what_is_kept(place):
         pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
         with pipeline.open_scheduler(scheduler, workers=workers) as pool:
-            manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-            if manifest.problems:
-                warn(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features")
-            with (
-                progress_bar("recordings", len(manifest), hidden=json or not recipe.clip.needs_lengths) as report,
-                pipeline.Isolation(manifest.recordings, always=isolate, timeout_s=timeout) as isolation,
-            ):
-                plan = pipeline.plan_run(
-                    manifest,
-                    recipe,
-                    output=place if resume else None,
-                    workers=workers,
-                    scheduler=pool,
-                    dtype=dtype,
-                    compression=compression,
-                    recordings=isolation.recordings(),
-                    on_progress=report,
-                )
+            shared: dict[str, Any] = {"workers": workers, "scheduler": pool, "dtype": dtype, "compression": compression}
+            manifest = _read_corpus(corpus, label_from=label_from, group_from=group_from, columns=columns)
+            plan = _plan(manifest, recipe, output=place if resume else None, hidden=json, **apart, **shared)
             if only_plan:
                 told = pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume)
                 report_plan(told, output, json=json)
                 return
-            if not json:
-                tell(f"{manifest!r}"[1:-1], _describe(plan.layout))
-                if not manifest.classes:
-                    tell("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
-            with progress_bar("clips", len(plan.clips), hidden=json) as report:
-                store = pipeline.featurize(
-                    manifest,
-                    output,
-                    recipe=plan.layout.recipe,
-                    workers=workers,
-                    scheduler=pool,
-                    memory_bytes=memory_bytes,
-                    resume=resume,
-                    overwrite=overwrite,
-                    dtype=dtype,
-                    compression=compression,
-                    on_error=on_error,
-                    isolate=isolate,
-                    timeout_s=timeout,
-                    plan=plan,
-                    on_progress=report,
-                    stopwatch=stopwatch,
-                )
-    except KeyboardInterrupt:
-        kept = f"go on with the same command and --resume, {output} keeps what is done" if place.exists() else "nothing written yet"
-        raise Interrupted(f"interrupted; {kept}") from None
+            shared |= {"memory_bytes": memory_bytes, "resume": resume, "overwrite": overwrite, "on_error": on_error}
+            store = _run(manifest, plan, output, hidden=json, stopwatch=stopwatch, **apart, **shared)
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
     pipeline.check_failed(store, max_failed=share)
+
+
+@contextmanager
+def _telling_what_is_kept(place: "Place") -> Iterator[None]:
+    """Ctrl-C in the block as one line, with how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"go on with the same command and --resume, {place} keeps what is done" if place.exists() else "nothing written yet"
+        raise Interrupted(f"interrupted; {kept}") from None
+
+
+def _read_corpus(corpus: str, *, label_from: str | None, group_from: str | None, columns: list[str] | None) -> "Manifest":
+    """The manifest; a warning where rows of tables name files that are missing."""
+    from fastspec.corpus import read_corpus
+
+    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
+    if manifest.problems:
+        warn(f"fastspec: {manifest.problems.sentence('whose file is missing')}; those clips will have no features")
+    return manifest
+
+
+def _plan(manifest: "Manifest", recipe: "Recipe", *, isolate: bool, timeout_s: float, hidden: bool, **settings: Any) -> "Plan":
+    """What a run will write: recordings are measured where the clips depend on how long they are."""
+    from fastspec.pipeline import Isolation, plan_run
+
+    with (
+        progress_bar("recordings", len(manifest), hidden=hidden or not recipe.clip.needs_lengths) as report,
+        Isolation(manifest.recordings, always=isolate, timeout_s=timeout_s) as isolation,
+    ):
+        return plan_run(manifest, recipe, recordings=isolation.recordings(), on_progress=report, **settings)
+
+
+def _run(manifest: "Manifest", plan: "Plan", output: str, *, hidden: bool, **settings: Any) -> "FeatureStore":
+    """Say what was found and what is about to be written, and write it."""
+    from fastspec.pipeline import featurize
+
+    if not hidden:
+        tell(f"{manifest!r}"[1:-1], _describe(plan.layout))
+        if not manifest.classes:
+            tell("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
+    with progress_bar("clips", len(plan.clips), hidden=hidden) as report:
+        return featurize(manifest, output, recipe=plan.layout.recipe, plan=plan, on_progress=report, **settings)
 
 
 def _describe(layout: "Layout") -> str:

@@ -14,58 +14,100 @@ from fastspec.cli.predicting import show_answers
 from fastspec.errors import LearnError, counted
 
 if TYPE_CHECKING:
-    from fastspec.learn import Bundle, Evaluation
+    from fastspec.learn import Aims, Bundle, Dataset, Evaluation
     from fastspec.learn.training import HeldOut
 
 Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads that the model may use.")]
 
 
+Classifier = Annotated[
+    str,
+    typer.Option(
+        "-m",
+        "--model-name",
+        metavar="NAME",
+        autocompletion=complete_plugins,
+        help="A classifier; see 'fastspec plugin list'.",
+        show_default=False,
+    ),
+]
+Scored = Annotated[
+    str | None,
+    typer.Option(
+        "-m", "--model-name", metavar="NAME", autocompletion=complete_plugins, help="A classifier, scored by folds.", show_default=False
+    ),
+]
+Compared = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-m",
+        "--model-name",
+        metavar="NAME",
+        autocompletion=complete_plugins,
+        help="A classifier; may be repeated.  [default: all]",
+        show_default=False,
+    ),
+]
+Trained = Annotated[
+    Path | None, typer.Option("--model", metavar="MODEL", help="A trained model, scored on other clips.", show_default=False)
+]
+ModelFolder = Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="The model to write, a folder.", show_default=False)]
+Board = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="F", help="A .parquet for the rows; finished scores are kept in OUTPUT.cells.", show_default=False
+    ),
+]
+AlsoScored = Annotated[bool, typer.Option("--evaluate", help="Score it by folds of whole groups; the model card tells.")]
+Calibrate = Annotated[
+    str, typer.Option("--calibrate", metavar="METHOD", help="temperature, isotonic or none: make probabilities true on held-out groups.")
+]
+Cost = Annotated[
+    list[str] | None,
+    typer.Option("--cost", metavar="CLASS:missed=N,false=M", help="Answer what costs least; may be repeated.", show_default=False),
+]
+MinRecall = Annotated[
+    list[str] | None,
+    typer.Option("--min-recall", metavar="CLASS=SHARE", help="A threshold that misses no more; may be repeated.", show_default=False),
+]
+MinPrecision = Annotated[
+    list[str] | None,
+    typer.Option("--min-precision", metavar="CLASS=SHARE", help="A threshold that is as often right.", show_default=False),
+]
+UnknownBelow = Annotated[
+    float | None, typer.Option("--unknown-below", metavar="SHARE", help="Answer 'unknown' below that probability.", show_default=False)
+]
+
+
+def _picture(flag: str, what: str) -> Any:
+    """An option for a picture of something."""
+    return typer.Option(flag, metavar="F.png", help=what, show_default=False)
+
+
+BelievedPicture = Annotated[Path | None, _picture("--picture", "A .png, .svg or .pdf of how far probabilities can be believed.")]
+BoardPicture = Annotated[Path | None, _picture("--picture", "A .png, .svg or .pdf of the scores.")]
+Confusion = Annotated[Path | None, _picture("--confusion", "A .png, .svg or .pdf of what is taken for what.")]
+Roc = Annotated[Path | None, _picture("--roc", "One of ROC curves, each class against the rest.")]
+Reliability = Annotated[Path | None, _picture("--reliability", "One of how far probabilities can be believed.")]
+
+
 def train(
     store: Store,
-    model: Annotated[
-        str,
-        typer.Option(
-            "-m",
-            "--model-name",
-            metavar="NAME",
-            autocompletion=complete_plugins,
-            help="A classifier; see 'fastspec plugin list'.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="The model to write, a folder.", show_default=False)],
+    model: Classifier,
+    output: ModelFolder,
     params: Assignments = None,
     seed: Seed = 0,
     threads: Threads = 1,
     by: By = None,
-    scored: Annotated[bool, typer.Option("--evaluate", help="Score it by folds of whole groups; the model card tells.")] = False,
+    scored: AlsoScored = False,
     folds: Folds = 5,
-    calibrate: Annotated[
-        str,
-        typer.Option("--calibrate", metavar="METHOD", help="temperature, isotonic or none: make probabilities true on held-out groups."),
-    ] = "none",
-    cost: Annotated[
-        list[str] | None,
-        typer.Option("--cost", metavar="CLASS:missed=N,false=M", help="Answer what costs least; may be repeated.", show_default=False),
-    ] = None,
-    min_recall: Annotated[
-        list[str] | None,
-        typer.Option("--min-recall", metavar="CLASS=SHARE", help="A threshold that misses no more; may be repeated.", show_default=False),
-    ] = None,
-    min_precision: Annotated[
-        list[str] | None,
-        typer.Option("--min-precision", metavar="CLASS=SHARE", help="A threshold that is as often right.", show_default=False),
-    ] = None,
-    unknown_below: Annotated[
-        float | None, typer.Option("--unknown-below", metavar="SHARE", help="Answer 'unknown' below that probability.", show_default=False)
-    ] = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--picture", metavar="F.png", help="A .png, .svg or .pdf of how far probabilities can be believed.", show_default=False
-        ),
-    ] = None,
+    calibrate: Calibrate = "none",
+    cost: Cost = None,
+    min_recall: MinRecall = None,
+    min_precision: MinPrecision = None,
+    unknown_below: UnknownBelow = None,
+    picture: BelievedPicture = None,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -78,9 +120,7 @@ def train(
     The model's folder holds all that prediction needs: recipe, classes, decisions, versions; its README.md tells about it. Test clips of
     a given split are held out.
     """
-    from fastspec import learn
     from fastspec.learn.bundle import check_absent
-    from fastspec.learn.decisions import parse_cost, parse_share
     from fastspec.learn.parameters import parse_assignments
     from fastspec.learn.recordings import check_by
     from fastspec.learn.training import train_and_score
@@ -88,13 +128,7 @@ def train(
 
     check_absent(output)
     check_pictured(picture)
-    aims = learn.Aims(
-        calibrate=None if calibrate == "none" else calibrate,  # type: ignore[arg-type] # a wrong word is told with the right ones
-        costs=dict(map(parse_cost, cost or [])),
-        min_recall=dict(map(parse_share, min_recall or [])),
-        min_precision=dict(map(parse_share, min_precision or [])),
-        unknown_below=unknown_below,
-    )
+    aims = _aims(calibrate, cost, min_recall=min_recall, min_precision=min_precision, unknown_below=unknown_below)
     with waiting(f"training {model}"):
         bundle, held_out = train_and_score(
             open_store(store),
@@ -111,9 +145,30 @@ def train(
         _draw_reliability(held_out, bundle, picture)
     if json:
         print_json("train", [{"store": store, "output": str(output)} | _trained_row(bundle)])
-        return
+    else:
+        _show_trained(bundle, held_out, output)
+
+
+def _aims(
+    calibrate: str, cost: list[str] | None, *, min_recall: list[str] | None, min_precision: list[str] | None, unknown_below: float | None
+) -> "Aims":
+    """What the options say that answers should be like."""
+    from fastspec.learn import Aims
+    from fastspec.learn.decisions import parse_cost, parse_share
+
+    return Aims(
+        calibrate=None if calibrate == "none" else calibrate,  # type: ignore[arg-type] # a wrong word is told with the right ones
+        costs=dict(map(parse_cost, cost or [])),
+        min_recall=dict(map(parse_share, min_recall or [])),
+        min_precision=dict(map(parse_share, min_precision or [])),
+        unknown_below=unknown_below,
+    )
+
+
+def _show_trained(bundle: "Bundle", held_out: "HeldOut | None", output: Path) -> None:
+    """What was trained, on what it is built, and what held-out groups say about it."""
     what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
-    tell(f"{output}: {model} trained on {what}{_left_out(bundle.left_out)}")
+    tell(f"{output}: {bundle.plugin.name} trained on {what}{_left_out(bundle.left_out)}")
     for credit in bundle.model.credits():
         tell(f"built on {credit}")
     if held_out is not None:
@@ -159,32 +214,17 @@ def _draw_reliability(held_out: "HeldOut", bundle: "Bundle", picture: Path) -> N
 
 def evaluate(
     store: Store,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "-m", "--model-name", metavar="NAME", autocompletion=complete_plugins, help="A classifier, scored by folds.", show_default=False
-        ),
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option("--model", metavar="MODEL", help="A trained model, scored on other clips.", show_default=False)
-    ] = None,
+    name: Scored = None,
+    model: Trained = None,
     params: Assignments = None,
     folds: Folds = 5,
     repeats: Repeats = 1,
     seed: Seed = 0,
     threads: Threads = 1,
     by: By = None,
-    confusion: Annotated[
-        Path | None,
-        typer.Option("--confusion", metavar="F.png", help="A .png, .svg or .pdf of what is taken for what.", show_default=False),
-    ] = None,
-    roc: Annotated[
-        Path | None, typer.Option("--roc", metavar="F.png", help="One of ROC curves, each class against the rest.", show_default=False)
-    ] = None,
-    reliability: Annotated[
-        Path | None,
-        typer.Option("--reliability", metavar="F.png", help="One of how far probabilities can be believed.", show_default=False),
-    ] = None,
+    confusion: Confusion = None,
+    roc: Roc = None,
+    reliability: Reliability = None,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -259,31 +299,14 @@ def _show_evaluation(result: "Evaluation", baselines: list["Evaluation"]) -> Non
 
 def leaderboard(
     stores: Annotated[list[str], typer.Argument(metavar="STORE", help="A store that featurize wrote, or its URL.")],
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-m",
-            "--model-name",
-            metavar="NAME",
-            autocompletion=complete_plugins,
-            help="A classifier; may be repeated.  [default: all]",
-            show_default=False,
-        ),
-    ] = None,
+    models: Compared = None,
     folds: Folds = 5,
     repeats: Repeats = 1,
     seed: Seed = 0,
     threads: Threads = 1,
     by: By = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", metavar="F", help="A .parquet for the rows; finished scores are kept in OUTPUT.cells.", show_default=False
-        ),
-    ] = None,
-    picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="F.png", help="A .png, .svg or .pdf of the scores.", show_default=False)
-    ] = None,
+    output: Board = None,
+    picture: BoardPicture = None,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -298,7 +321,6 @@ def leaderboard(
     from fastspec.learn.comparing import align_stores
     from fastspec.learn.ranking import check_board, write_board
     from fastspec.learn.recordings import check_by
-    from fastspec.report import leaderboard_table
     from fastspec.store import open_store
 
     unit = check_by(by)
@@ -329,9 +351,14 @@ def leaderboard(
     if json:
         print_json("leaderboard", plain)
     else:
-        first = datasets[0]
-        show(leaderboard_table(plain), "")
-        show(f"{_scored(len(first), len(set(first.paths)), len(set(first.groups)), unit)}{_left_out(first.left_out)}")
+        _show_board(plain, datasets[0], unit)
+
+
+def _show_board(rows: list[dict[str, Any]], scored: "Dataset", unit: str | None) -> None:
+    from fastspec.report import leaderboard_table
+
+    show(leaderboard_table(rows), "")
+    show(f"{_scored(len(scored), len(set(scored.paths)), len(set(scored.groups)), unit)}{_left_out(scored.left_out)}")
 
 
 def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:
