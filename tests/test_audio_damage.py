@@ -94,7 +94,32 @@ def test_decoder_that_fails_in_the_first_block__makes_the_recording_unreadable(m
 def test_reason__is_the_decoders_in_one_line_without_objects_or_paths(monkeypatch):
     fail_from(monkeypatch, block=0)
     assert load(encode(noise(10)))[0].info.reason == "Supported file format but file is malformed"
-    assert load(b"not audio")[0].info.reason == "Format not recognised"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_reason_of_a_refused_file__is_not_libsndfiles_which_other_threads_overwrite(monkeypatch, code):
+    def refuse(*_):
+        raise soundfile.LibsndfileError(code)
+
+    monkeypatch.setattr(soundfile.SoundFile, "__init__", refuse)
+    assert load(b"not audio")[0].info.reason == "text and no sound"
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"RIFF\x24\0\0\0WAVEfmt ", "a WAV file whose header is damaged or cut off, or whose encoding is not known"),
+        (b"fLaC\0\0", "a FLAC file whose header is damaged or cut off"),
+        (b"\0\0\0\x20ftypM4A ", "an MP4, M4A or 3GP file, which libsndfile does not read; convert it to WAV or FLAC"),
+        (b"\x1a\x45\xdf\xa3\x01", "a Matroska or WebM file, which libsndfile does not read; convert it to WAV or FLAC"),
+        (b"\n<!doctype HTML><title>Not found</title>", "a web page and no sound, as failed downloads are"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer; fetch what it stands for with 'git lfs pull'"),
+        (bytes(5000), "zeros where its header should be, as interrupted downloads are"),
+        (b"\xff\xfeM\0", "format not recognised"),
+    ],
+)
+def test_refused_file__is_told_by_what_it_seems_to_be(data, reason):
+    assert load(data)[0].info.reason == reason
 
 
 @pytest.mark.parametrize(
@@ -123,7 +148,7 @@ def test_bytes_that_are_no_audio__are_unreadable(data):
 def test_file_too_short_to_hold_an_mp3_frame__is_not_said_to_be_missing(tmp_path):
     file = tmp_path / "a.mp3"
     file.write_bytes(b"ID3")
-    with pytest.raises(AudioError, match="unreadable: no audio found in it"):
+    with pytest.raises(AudioError, match="unreadable: an MP3 file in which no sound is found"):
         read(file)
 
 

@@ -77,7 +77,7 @@ def test_scan_strict__exits_1_and_names_each_problem(sounds, tmp_path):
     result = fastspec("scan", sounds, *GROUPS, "--strict", "-o", tmp_path / "m.csv")
     refused(result, 1, "2 problems would spoil an evaluation", "unreadable, conflicting-labels")
     printed = " ".join(result.stdout.split())
-    assert "- 1 clip of 26 cannot be read: 'a/broken.wav' is unreadable: Format not recognised; mend or remove them" in printed
+    assert "- 1 clip of 26 cannot be read: 'a/broken.wav' is unreadable: text and no sound; mend or remove them" in printed
     assert "'a/s0-00.wav' (a) and 'b/s0-copy.wav' (b); decide which label is true" in printed
     assert (tmp_path / "m.csv").exists()
 

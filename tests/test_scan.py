@@ -142,10 +142,10 @@ def test_rows_that_cannot_be_read__are_told_by_row_for_tables_and_by_path_for_fo
     assert (problem.kind, problem.clips) == ("unreadable", 3)
     assert problem.text == (
         f"{tmp_path / 't.csv'} has 3 rows that cannot be read: row 3 'gone.wav' is unreadable: no such file; row 4 'b.wav' is empty: the "
-        "clip starts at 7.5 s and the recording ends at 0.1 s; row 5 'c.wav' is unreadable: Format not recognised (row 1 is the header)"
+        "clip starts at 7.5 s and the recording ends at 0.1 s; row 5 'c.wav' is unreadable: text and no sound (row 1 is the header)"
     )
     (problem,) = fastspec.scan(read_corpus(tmp_path)).spoiling
-    assert problem.text == "1 clip of 3 cannot be read: 'c.wav' is unreadable: Format not recognised"
+    assert problem.text == "1 clip of 3 cannot be read: 'c.wav' is unreadable: text and no sound"
 
 
 def test_header_that_claims_more__is_remarked_and_does_not_hide_a_late_start(tmp_path, write_tone):

@@ -91,7 +91,7 @@ def test_bad_recording__is_a_row_with_a_reason(tmp_path):
     write(tmp_path / "d.wav", np.zeros(10))
     found = survey_clips(read_corpus(tmp_path), workers=0)
     assert found["status"].to_list() == ["ok", "unreadable", "empty", "silent"]
-    assert found["reason"].to_list() == [None, "Format not recognised", "the recording holds no samples", "every sample is 0"]
+    assert found["reason"].to_list() == [None, "text and no sound", "the recording holds no samples", "every sample is 0"]
 
 
 def test_recording_whose_decoding_fails__keeps_the_stretches_before_that(tmp_path, monkeypatch):

@@ -192,7 +192,7 @@ def test_mistake__is_told_and_the_next_sound_is_heard(page, windowed, tones, tmp
     page.open(windowed.address)
     page.pick("#files", tmp_path / "notes.txt")
     wait_for_answers(page, 1)
-    assert page.text("#problem") == "notes.txt: the sound is unreadable: Format not recognised"
+    assert page.text("#problem") == "notes.txt: the sound is unreadable: text and no sound"
     assert page.run("document.querySelector('#problem').getAttribute('role')") == "alert"
     page.pick("#files", tones / "c" / "low" / "00.wav")
     wait_for_answers(page, 2)

@@ -14,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from fastspec.audio.errors import AudioError
+from fastspec.audio.identify import identify_unreadable
 from fastspec.audio.isolation import Isolated
 
 BLOCK_FRAMES = 65_536
@@ -23,8 +24,6 @@ _SEEKABLE_FORMATS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "CAF", "RF64", "W64
 _SEEKABLE_SUBTYPES = frozenset({"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
 # soundfile raises TypeError for a .raw name and ValueError for a header's impossible size; the rest is libsndfile's own.
 _DECODER_ERRORS = (soundfile.SoundFileError, OSError, MemoryError, RuntimeError, TypeError, ValueError)
-# libsndfile's "File does not exist or is not a regular file", which it also says of MP3s too short to hold a frame.
-_BAD_FILE = 7
 
 
 class Extent(NamedTuple):
@@ -59,7 +58,7 @@ class Recording:
         decoded_frames: how far from the recording's start decoding has come.
 
     Raises:
-        AudioError: "unreadable", with libsndfile's reason.
+        AudioError: "unreadable", with what the file seems to be.
     """
 
     def __init__(self, source: Path | bytes, *, on_block: Callable[[], None] | None = None) -> None:
@@ -245,7 +244,7 @@ def _open(source: Path | bytes) -> Any:
         name = os.fsencode(source) if os.name == "posix" and isinstance(source, Path) else source
         file = _ForwardFile(io.BytesIO(source) if isinstance(source, bytes) else name)
     except _DECODER_ERRORS as error:
-        raise AudioError("unreadable", _reason(error)) from None
+        raise AudioError("unreadable", _why_refused(source, error)) from None
     refusal = _refusal(file)
     if refusal:
         file.close()
@@ -264,9 +263,15 @@ def _refusal(file: Any) -> str | None:
     return None
 
 
-def _reason(error: BaseException) -> str:
+def _why_refused(source: Path | bytes, error: BaseException) -> str:
     if not isinstance(error, soundfile.LibsndfileError):
-        text = str(error) or type(error).__name__
-    else:
-        text = "no audio found in it" if error.code == _BAD_FILE else error.error_string
+        return _reason(error)
+    try:
+        return identify_unreadable(source)
+    except OSError as failure:
+        return failure.strerror or _reason(failure)
+
+
+def _reason(error: BaseException) -> str:
+    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error) or type(error).__name__
     return " ".join(text.split()).removesuffix(".")
