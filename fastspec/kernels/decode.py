@@ -17,10 +17,10 @@ import soundfile
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from fastspec.kernels.jit import entry, inline
-from fastspec.kernels.simd import compiled_as
 
 _READ = 0x10  # SFM_READ
 _FORMAT, _RAW = 0x0FFF0000, 0x00040000
@@ -95,16 +95,14 @@ _sf_close = types.ExternalFunction("fastspec_sf_close", types.int32(types.intp))
 _I64, _I32, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 
 
-def write_callbacks(table: NDArray[np.int64]) -> None:
-    """Make `table` libsndfile's SF_VIRTUAL_IO of a file in memory: the addresses of get_filelen, seek, read, write and tell.
+@intrinsic
+def write_callbacks(_context: Any, table: Any) -> Any:
+    """Make `table`, of int64, libsndfile's SF_VIRTUAL_IO of a file in memory: the addresses of get_filelen, seek, read, write and tell.
 
-    Their user data is an int64 array of the file's address, its length and the position in it. Nothing is ever written.
+    Their user data is an int64 array of the file's address, its length and the position in it. Nothing is ever written. Only compiled
+    code has addresses, so there is no twin in Python.
     """
-    raise NotImplementedError("only compiled code has addresses")
 
-
-@compiled_as(write_callbacks)
-def _lower_write_callbacks(_context: Any, table: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
         builders = {0: _build_length, 1: _build_seek, 2: _build_read, 4: _build_tell}
