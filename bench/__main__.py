@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from bench import accuracy, corpus, golden, images, kernel, memory, picture, readme, rows, scan, stages, tutorials
 from bench.output import as_json, as_table, as_text, describe
@@ -28,81 +29,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="fastspec's own benchmarks.")
     commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
-    for name, run, purpose in (
-        ("kernel", _kernel, "features a second beside every installed reference, results compared"),
-        ("stages", _stages, "each stage of the kernel, and a process's first call"),
-        ("readme", _readme, "measure the tables of README and write them into it"),
-    ):
-        command = commands.add_parser(name, help=purpose, description=purpose)
-        if run is not _readme:
-            command.add_argument("--json", action="store_true", help="print one JSON object")
-        command.add_argument("--repeat", type=_at_least(int, 1), default=7, help="rounds, of which the best counts (%(default)s)")
-        command.add_argument("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
-        command.add_argument("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
-        command.set_defaults(run=run)
-    purpose = "from recordings to features on disk beside others, two workers each, results compared"
-    command = commands.add_parser("corpus", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
-    command.add_argument("--share", type=_at_least(float, 1e-4), default=1.0, help="of each corpus' recordings (%(default)s)")
-    command.add_argument(
-        "--case", type=int, choices=range(len(corpus.CASES)), action="append", help="only this one, from 0; may be repeated"
-    )
-    command.set_defaults(run=_corpus)
-    purpose = "accuracy on real recordings, whole groups held out, beside others' features; fetches 355 MB, takes hours"
-    command = commands.add_parser("accuracy", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument("--task", choices=[task.name for task in TASKS], action="append", help="only this one; may be repeated")
-    command.add_argument("--model", metavar="NAME", action="append", help="only this row of the table, or this plugin; may be repeated")
-    command.add_argument("--folder", type=Path, required=True, help="keeps features and finished scores, so that a stopped run goes on")
-    command.add_argument("--seeds", type=_at_least(int, 1), default=accuracy.SEEDS, help="each with folds of its own (%(default)s)")
-    command.add_argument("--workers", type=_at_least(int, 1), default=1, help="threads that compute features (%(default)s)")
-    command.add_argument("--finished", action="store_true", help="only print what the folder has")
-    command.add_argument("--readme", action="store_true", help="put the tables into README too")
-    command.set_defaults(run=_accuracy)
-    purpose = "README's recipes beside the methods of the articles that they come from, on the same recordings; fetches 355 MB"
-    command = commands.add_parser("articles", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    names = [tutorial.name for tutorial in TUTORIALS]
-    command.add_argument("--recipe", choices=names, action="append", help="only this one; may be repeated")
-    command.add_argument("--folder", type=Path, required=True, help="keeps recordings, what the commands write, and finished rows")
-    command.add_argument("--few", action="store_true", help="on a few recordings, to see that all works")
-    command.add_argument("--readme", action="store_true", help="put the table into README too")
-    command.set_defaults(run=_articles)
-    purpose = "a corpus as pictures beside librosa with matplotlib, results compared; fetches 150 MB"
-    command = commands.add_parser("images", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument("--clips", type=_at_least(int, 1), default=200, help="recordings (%(default)s)")
-    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
-    command.set_defaults(run=_images)
-    purpose = "peak memory of a long MP3 cut into windows of 20 s, by its length"
-    command = commands.add_parser("memory", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument(
-        "--minutes", type=_at_least(float, 0.1), nargs="+", default=[10.0, 60.0], help="lengths of the recording (%(default)s)"
-    )
-    command.set_defaults(run=_memory)
-    purpose = "how soon a run starts and its peak memory, by its number of rows"
-    command = commands.add_parser("rows", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument(
-        "--rows", type=_at_least(int, 1), nargs="+", default=[10_000, 1_000_000], help="numbers of clips of 0.1 s (%(default)s)"
-    )
-    command.set_defaults(run=_rows)
-    purpose = "a scan of 7,873 real recordings beside merely decoding them with as many workers; fetches 161 MB"
-    command = commands.add_parser("scan", help=purpose, description=purpose)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument("--workers", type=_at_least(int, 1), default=2, help="threads of both (%(default)s)")
-    command.add_argument("--repeat", type=_at_least(int, 1), default=3, help="rounds, of which the best counts (%(default)s)")
-    command.set_defaults(run=_scan)
-    purpose = "write the golden vectors of presets; needs their references installed"
-    command = commands.add_parser("golden", help=purpose, description=purpose)
-    command.add_argument("names", metavar="NAME", nargs="*", help="a preset; all, when none is named")
-    command.add_argument("--folder", type=Path, default=golden.FOLDER, help="where (%(default)s)")
-    command.set_defaults(run=_golden)
-    purpose = "draw the pictures of README from recordings that are fetched"
-    commands.add_parser("picture", help=purpose, description=purpose).set_defaults(run=_picture)
+    for benchmark in _benchmarks:
+        command = commands.add_parser(benchmark.name, help=benchmark.purpose, description=benchmark.purpose)
+        for flag, settings in benchmark.options:
+            command.add_argument(flag, **settings)
+        command.set_defaults(run=benchmark.run)
     return parser
+
+
+Option = tuple[str, dict[str, Any]]
+Run = Callable[[argparse.Namespace], str]
+
+
+class Benchmark(NamedTuple):
+    """A sub-command: what it is for, the arguments that it takes, and what it prints."""
+
+    name: str
+    purpose: str
+    options: tuple[Option, ...]
+    run: Run
+
+
+_benchmarks: list[Benchmark] = []
+
+
+def _benchmark(name: str, purpose: str, *options: Option) -> Callable[[Run], Run]:
+    """Decorate what a sub-command prints."""
+
+    def register(run: Run) -> Run:
+        _benchmarks.append(Benchmark(name, purpose, options, run))
+        return run
+
+    return register
 
 
 def _at_least(kind: type[int] | type[float], least: float) -> Callable[[str], float]:
@@ -118,6 +76,25 @@ def _at_least(kind: type[int] | type[float], least: float) -> Callable[[str], fl
     return parse
 
 
+def _option(flag: str, **settings: Any) -> Option:
+    """An argument, as argparse takes it."""
+    return flag, settings
+
+
+def _rounds(default: int) -> Option:
+    return _option("--repeat", type=_at_least(int, 1), default=default, help="rounds, of which the best counts (%(default)s)")
+
+
+def _folder(keeps: str) -> Option:
+    return _option("--folder", type=Path, required=True, help=f"keeps {keeps}")
+
+
+_JSON = _option("--json", action="store_true", help="print one JSON object")
+_SECONDS = _option("--seconds", type=_at_least(float, 0.1), default=30.0, help="length of a clip (%(default)s)")
+_CLIPS = _option("--clips", type=_at_least(int, 1), default=16, help="clips in a call (%(default)s)")
+
+
+@_benchmark("kernel", "features a second beside every installed reference, results compared", _JSON, _rounds(7), _SECONDS, _CLIPS)
 def _kernel(options: argparse.Namespace) -> str:
     peers = kernel.peers()
     for peer in peers:
@@ -130,15 +107,25 @@ def _kernel(options: argparse.Namespace) -> str:
     return f"{as_text(machine(peers), kernel.COLUMNS, rows)}\n\n{as_table(kernel.CALL_COLUMNS, [call])}"
 
 
+@_benchmark("stages", "each stage of the kernel, and a process's first call", _JSON, _rounds(7), _SECONDS, _CLIPS)
 def _stages(options: argparse.Namespace) -> str:
     rows = stages.run_stages(clips=options.clips, seconds=options.seconds, repeat=options.repeat) + stages.run_first_calls()
     return as_json("bench stages", machine(), rows) if options.json else as_text(machine(), stages.COLUMNS, rows)
 
 
+@_benchmark("readme", "measure the tables of README and write them into it", _rounds(7), _SECONDS, _CLIPS)
 def _readme(options: argparse.Namespace) -> str:
     return f"wrote {readme.write_readme(clips=options.clips, seconds=options.seconds, repeat=options.repeat)}"
 
 
+@_benchmark(
+    "corpus",
+    "from recordings to features on disk beside others, two workers each, results compared",
+    _JSON,
+    _rounds(3),
+    _option("--share", type=_at_least(float, 1e-4), default=1.0, help="of each corpus' recordings (%(default)s)"),
+    _option("--case", type=int, choices=range(len(corpus.CASES)), action="append", help="only this one, from 0; may be repeated"),
+)
 def _corpus(options: argparse.Namespace) -> str:
     for peer in corpus.PEERS:
         if not peer.is_installed():
@@ -149,6 +136,18 @@ def _corpus(options: argparse.Namespace) -> str:
     return as_json("bench corpus", where, rows) if options.json else as_text(where, corpus.COLUMNS, rows)
 
 
+@_benchmark(
+    "accuracy",
+    "accuracy on real recordings, whole groups held out, beside others' features; fetches 355 MB, takes hours",
+    _JSON,
+    _option("--task", choices=[task.name for task in TASKS], action="append", help="only this one; may be repeated"),
+    _option("--model", metavar="NAME", action="append", help="only this row of the table, or this plugin; may be repeated"),
+    _folder("features and finished scores, so that a stopped run goes on"),
+    _option("--seeds", type=_at_least(int, 1), default=accuracy.SEEDS, help="each with folds of its own (%(default)s)"),
+    _option("--workers", type=_at_least(int, 1), default=1, help="threads that compute features (%(default)s)"),
+    _option("--finished", action="store_true", help="only print what the folder has"),
+    _option("--readme", action="store_true", help="put the tables into README too"),
+)
 def _accuracy(options: argparse.Namespace) -> str:
     tasks = [task for task in TASKS if not options.task or task.name in options.task]
     entrants = accuracy.choose(options.model)
@@ -161,6 +160,15 @@ def _accuracy(options: argparse.Namespace) -> str:
     return as_json("bench accuracy", accuracy.host(), told) if options.json else text
 
 
+@_benchmark(
+    "articles",
+    "README's recipes beside the methods of the articles that they come from, on the same recordings; fetches 355 MB",
+    _JSON,
+    _option("--recipe", choices=[tutorial.name for tutorial in TUTORIALS], action="append", help="only this one; may be repeated"),
+    _folder("recordings, what the commands write, and finished rows"),
+    _option("--few", action="store_true", help="on a few recordings, to see that all works"),
+    _option("--readme", action="store_true", help="put the table into README too"),
+)
 def _articles(options: argparse.Namespace) -> str:
     chosen = [tutorial for tutorial in TUTORIALS if not options.recipe or tutorial.name in options.recipe]
     rows = tutorials.run_tutorials(options.folder, tutorials=chosen, few=options.few)
@@ -170,31 +178,64 @@ def _articles(options: argparse.Namespace) -> str:
     return as_json("bench articles", tutorials.host(), rows) if options.json else text
 
 
+@_benchmark(
+    "images",
+    "a corpus as pictures beside librosa with matplotlib, results compared; fetches 150 MB",
+    _JSON,
+    _option("--clips", type=_at_least(int, 1), default=200, help="recordings (%(default)s)"),
+    _rounds(3),
+)
 def _images(options: argparse.Namespace) -> str:
     rows, where = images.run_images(clips=options.clips, repeat=options.repeat), machine() | {"workers": images.WORKERS}
     return as_json("bench images", where, rows) if options.json else as_text(where, images.COLUMNS, rows)
 
 
+@_benchmark(
+    "memory",
+    "peak memory of a long MP3 cut into windows of 20 s, by its length",
+    _JSON,
+    _option("--minutes", type=_at_least(float, 0.1), nargs="+", default=[10.0, 60.0], help="lengths of the recording (%(default)s)"),
+)
 def _memory(options: argparse.Namespace) -> str:
     rows = memory.run_memory(minutes=options.minutes)
     return as_json("bench memory", machine(), rows) if options.json else as_text(machine(), memory.COLUMNS, rows)
 
 
+@_benchmark(
+    "rows",
+    "how soon a run starts and its peak memory, by its number of rows",
+    _JSON,
+    _option("--rows", type=_at_least(int, 1), nargs="+", default=[10_000, 1_000_000], help="numbers of clips of 0.1 s (%(default)s)"),
+)
 def _rows(options: argparse.Namespace) -> str:
     found = rows.run_rows(rows=options.rows)
     return as_json("bench rows", machine(), found) if options.json else as_text(machine(), rows.COLUMNS, found)
 
 
+@_benchmark(
+    "scan",
+    "a scan of 7,873 real recordings beside merely decoding them with as many workers; fetches 161 MB",
+    _JSON,
+    _option("--workers", type=_at_least(int, 1), default=2, help="threads of both (%(default)s)"),
+    _rounds(3),
+)
 def _scan(options: argparse.Namespace) -> str:
     rows = scan.run_scan(workers=options.workers, repeat=options.repeat)
     host = machine() | {"workers": options.workers}
     return as_json("bench scan", host, rows) if options.json else as_text(host, scan.COLUMNS, rows)
 
 
+@_benchmark(
+    "golden",
+    "write the golden vectors of presets; needs their references installed",
+    _option("names", metavar="NAME", nargs="*", help="a preset; all, when none is named"),
+    _option("--folder", type=Path, default=golden.FOLDER, help="where (%(default)s)"),
+)
 def _golden(options: argparse.Namespace) -> str:
     return "\n".join(f"wrote {path}" for path in golden.write_golden(options.names, options.folder))
 
 
+@_benchmark("picture", "draw the pictures of README from recordings that are fetched")
 def _picture(_options: argparse.Namespace) -> str:
     return "\n".join(f"wrote {path}" for path in picture.draw_pictures())
 
