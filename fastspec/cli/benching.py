@@ -1,5 +1,6 @@
 """`fastspec bench` and `doctor`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,42 +8,50 @@ import typer
 
 import fastspec
 from fastspec.cli.output import Json, Quiet, as_json, print_json, show, tell, waiting
-from fastspec.cli.parsing import Preset, Settings, SpecFile, parse_recipe
-from fastspec.errors import FastspecError, Interrupted, RunFailed
+from fastspec.cli.parsing import Preset, Settings, SpecFile, check_pictured, parse_recipe
+from fastspec.cli.progress import interruptible
+from fastspec.errors import FastspecError, RunFailed
 
-OUTPUT_HELP = "Write the rows as JSON, for a later --baseline."
+Measured = Annotated[
+    str | None, typer.Argument(help="Whatever featurize reads; recordings are made where it is left out.", show_default=False)
+]
+MostWorkers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Measured from 1 to so many.  [default: one a core]", show_default=False),
+]
+Rounds = Annotated[int, typer.Option("--repeats", metavar="N", min=1, rich_help_panel="Run", help="Rounds at most; the best counts.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes",
+        metavar="MIN",
+        min=0.01,
+        max=1e5,
+        help="Of audio in the sample.  [default: by the workers, up to 60]",
+        show_default=False,
+    ),
+]
+Rows = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="F.json", help="Write the rows as JSON, for a later --baseline.", show_default=False),
+]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", metavar="F.json", help="An earlier run: is anything slower?", show_default=False)
+]
+Picture = Annotated[Path | None, typer.Option("--picture", metavar="F.png", help="Draw it: .png or .svg.", show_default=False)]
 
 
 def bench(
-    corpus: Annotated[
-        str | None, typer.Argument(help="Whatever featurize reads; recordings are made where it is left out.", show_default=False)
-    ] = None,
+    corpus: Measured = None,
     preset: Preset = None,
     spec: SpecFile = None,
     settings: Settings = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Measured from 1 to so many.  [default: one a core]", show_default=False),
-    ] = None,
-    repeats: Annotated[
-        int, typer.Option("--repeats", metavar="N", min=1, rich_help_panel="Run", help="Rounds at most; the best counts.")
-    ] = 3,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--minutes",
-            metavar="MIN",
-            min=0.01,
-            max=1e5,
-            help="Of audio in the sample.  [default: by the workers, up to 60]",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F.json", help=OUTPUT_HELP, show_default=False)] = None,
-    baseline: Annotated[
-        Path | None, typer.Option("--baseline", metavar="F.json", help="An earlier run: is anything slower?", show_default=False)
-    ] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="F.png", help="Draw it: .png or .svg.", show_default=False)] = None,
+    workers: MostWorkers = None,
+    repeats: Rounds = 3,
+    minutes: Minutes = None,
+    output: Rows = None,
+    baseline: Baseline = None,
+    picture: Picture = None,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -57,35 +66,36 @@ def bench(
     about a minute. Stores are written where temporary files are (TMPDIR).
     """
     recipe = parse_recipe(preset, spec, settings or [])
-    if picture is not None:
-        from fastspec.report import check_picture
-
-        check_picture(picture)
+    check_pictured(picture)
     if output is not None and not output.parent.is_dir():
         raise FastspecError(f"{output.parent} is not a folder that {output.name} can be written to; make it, or choose another")
 
-    from fastspec.benchmark import compare_runs, differences_between, read_baseline, run_benchmark
+    from fastspec.benchmark import compare_runs, read_baseline, run_benchmark
     from fastspec.corpus import read_corpus
 
     earlier = read_baseline(baseline) if baseline else None
-    try:
+    with interruptible("nothing was written"):
         manifest = None if corpus is None else read_corpus(corpus)
         with waiting("measuring") as on_step:
             rows = run_benchmark(manifest, recipe, workers=workers, repeat=repeats, minutes=minutes, on_step=on_step)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; nothing was written") from None
     written = _write(rows, output, picture)
     if earlier is not None:
         rows += compare_runs(rows, earlier)
     if json:
         print_json("bench", rows)
-        return
+    else:
+        _show(rows, earlier)
+        tell(*(f"wrote {path}" for path in written))
+
+
+def _show(rows: list[dict[str, Any]], earlier: Sequence[Mapping[str, Any]] | None) -> None:
+    """What was measured, and where the machine or the settings are not those of the baseline."""
+    from fastspec.benchmark import differences_between
     from fastspec.report import benchmark_parts
 
     show(*benchmark_parts(rows, version=fastspec.__version__))
     if earlier is not None:
         show(*(f"unlike the baseline: {told}" for told in differences_between(rows, earlier)))
-    tell(*(f"wrote {path}" for path in written))
 
 
 def _write(rows: list[dict[str, Any]], output: Path | None, picture: Path | None) -> list[Path]:

@@ -29,6 +29,7 @@ from fastspec.cli.parsing import (
 from fastspec.cli.planning import report_plan
 from fastspec.cli.progress import progress_bar
 from fastspec.errors import Interrupted, RunFailed, counted
+from fastspec.timing import Stopwatch
 
 if TYPE_CHECKING:
     from fastspec.corpus import Manifest
@@ -120,7 +121,6 @@ def featurize(
 
     from fastspec import pipeline
     from fastspec.store.place import locate_store
-    from fastspec.timing import Stopwatch
 
     stopwatch, start, place = Stopwatch() if profile else None, time.perf_counter(), locate_store(output)
     apart: dict[str, Any] = {"isolate": isolate, "timeout_s": timeout}
@@ -131,8 +131,7 @@ def featurize(
             manifest = _read_corpus(corpus, label_from=label_from, group_from=group_from, columns=columns)
             plan = _plan(manifest, recipe, output=place if resume else None, hidden=json, **apart, **shared)
             if only_plan:
-                told = pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume)
-                report_plan(told, output, json=json)
+                report_plan(pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume), output, json=json)
                 return
             shared |= {"memory_bytes": memory_bytes, "resume": resume, "overwrite": overwrite, "on_error": on_error}
             store = _run(manifest, plan, output, hidden=json, stopwatch=stopwatch, **apart, **shared)

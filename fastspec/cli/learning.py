@@ -9,17 +9,13 @@ import typer
 
 from fastspec.cli.completing import complete_plugins
 from fastspec.cli.output import Json, Quiet, print_json, show, tell, waiting, warn
-from fastspec.cli.parsing import Assignments, By, Folds, Repeats, Seed, check_pictured
+from fastspec.cli.parsing import Assignments, By, Folds, Repeats, Seed, Store, Threads, check_pictured
 from fastspec.cli.predicting import show_answers
 from fastspec.errors import LearnError, counted
 
 if TYPE_CHECKING:
     from fastspec.learn import Aims, Bundle, Dataset, Evaluation
     from fastspec.learn.training import HeldOut
-
-Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
-Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads that the model may use.")]
-
 
 Classifier = Annotated[
     str,

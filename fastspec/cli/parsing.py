@@ -13,6 +13,9 @@ from fastspec.errors import CorpusError, FastspecError, SpecError
 if TYPE_CHECKING:
     from fastspec.spec import Recipe
 
+Corpus = Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")]
+Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
+Model = Annotated[Path, typer.Argument(help="A trained model.")]
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -52,6 +55,7 @@ Channel = Annotated[
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", min=0, help="How many at once; 0 computes in the main thread, for a debugger.")
 ]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads that the model may use.")]
 Folds = Annotated[int, typer.Option("--folds", metavar="N", help="Folds, each of whole groups.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="How often, each time with another seed.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Equal seeds give equal results.")]

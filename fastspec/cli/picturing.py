@@ -1,7 +1,7 @@
 """`fastspec plot` and `images`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +10,7 @@ from fastspec.cli.parsing import (
     Channel,
     ClipLength,
     Columns,
+    Corpus,
     GroupFrom,
     LabelFrom,
     Preset,
@@ -22,52 +23,74 @@ from fastspec.cli.parsing import (
     parse_columns,
     parse_recipe,
 )
-from fastspec.cli.progress import progress_bar
-from fastspec.errors import Interrupted, RunFailed, counted
+from fastspec.cli.progress import interruptible, progress_bar
+from fastspec.errors import RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.report.images import Images
 
-Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Pixels, exactly, as in 900x500.", show_default=False)]
-Colormap = Annotated[
-    str, typer.Option("--colormap", metavar="NAME", help="magma, viridis, inferno, cividis or gray; each reversed with _r.")
+Inputs = Annotated[list[str], typer.Argument(help="Recordings, or a corpus, or a store.", metavar="FILE...")]
+Picture = Annotated[Path, typer.Option("-o", "--output", metavar="F.png", help="A .png, .svg or .pdf.", show_default=False)]
+Kind = Annotated[
+    Literal["features", "spectrogram", "mel", "mfcc", "chroma", "waveform", "grid", "classes", "durations"] | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="features (what the recipe makes), spectrogram, mel, mfcc, chroma, waveform, grid, classes or durations.  "
+        "[default: features; of a corpus or store grid]",
+        show_default=False,
+    ),
 ]
-RangeDb = Annotated[float, typer.Option("--range", metavar="DB", help="From the highest colour down to the lowest.")]
+Start = Annotated[float, typer.Option("--start", metavar="S", min=0, help="Where to begin.")]
+Duration = Annotated[float | None, typer.Option("--duration", metavar="S", min=0.001, help="How much.  [default: all]", show_default=False)]
+Above = Annotated[bool, typer.Option("--waveform/--no-waveform", help="The waveform above, of one recording.")]
 Time = Annotated[Literal["s", "ms"], typer.Option("--time", metavar="s|ms", help="Unit of the time axis.")]
 Frequency = Annotated[
     Literal["hz", "khz", "mel"] | None,
     typer.Option("--frequency", metavar="UNIT", help="hz, khz or mel.  [default: khz, or hz below 2 kHz]", show_default=False),
 ]
+Colormap = Annotated[
+    str, typer.Option("--colormap", metavar="NAME", help="magma, viridis, inferno, cividis or gray; each reversed with _r.")
+]
+RangeDb = Annotated[float, typer.Option("--range", metavar="DB", help="From the highest colour down to the lowest.")]
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Pixels, exactly, as in 900x500.", show_default=False)]
+Title = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Above the picture.", show_default=False)]
+Each = Annotated[int, typer.Option("--each", metavar="N", min=1, max=24, help="Clips of each class in a grid.")]
+
+Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.", show_default=False)]
+Form = Annotated[Literal["png", "jpg"], typer.Option("--format", metavar="png|jpg", help="Of the pictures.")]
+KindOfEach = Annotated[
+    Literal["features", "spectrogram", "mel", "mfcc", "chroma"],
+    typer.Option("--kind", metavar="KIND", help="features (what the recipe makes), spectrogram, mel, mfcc or chroma."),
+]
+Axes = Annotated[bool, typer.Option("--axes/--no-axes", help="Axes around, or the bare picture.")]
+SizeOfEach = Annotated[
+    str | None,
+    typer.Option("--size", metavar="WxH", help="Pixels.  [default: 900x500; bare: one a frame and band]", show_default=False),
+]
+AboveEach = Annotated[bool, typer.Option("--waveform", help="The waveform above.")]
+Relative = Annotated[bool, typer.Option("--relative", help="Colours from each clip's own peak down, not from full scale.")]
+Zipped = Annotated[bool, typer.Option("--zip", help="One zip instead of folders, or one for each split.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the pictures that are there.")]
 
 
 def plot(
-    inputs: Annotated[list[str], typer.Argument(help="Recordings, or a corpus, or a store.", metavar="FILE...")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="F.png", help="A .png, .svg or .pdf.", show_default=False)],
-    kind: Annotated[
-        Literal["features", "spectrogram", "mel", "mfcc", "chroma", "waveform", "grid", "classes", "durations"] | None,
-        typer.Option(
-            "--kind",
-            metavar="KIND",
-            help="features (what the recipe makes), spectrogram, mel, mfcc, chroma, waveform, grid, classes or durations.  "
-            "[default: features; of a corpus or store grid]",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: Inputs,
+    output: Picture,
+    kind: Kind = None,
     preset: Preset = None,
     spec: SpecFile = None,
     settings: Settings = None,
-    start_s: Annotated[float, typer.Option("--start", metavar="S", min=0, help="Where to begin.")] = 0.0,
-    duration_s: Annotated[
-        float | None, typer.Option("--duration", metavar="S", min=0.001, help="How much.  [default: all]", show_default=False)
-    ] = None,
-    waveform: Annotated[bool, typer.Option("--waveform/--no-waveform", help="The waveform above, of one recording.")] = True,
+    start_s: Start = 0.0,
+    duration_s: Duration = None,
+    waveform: Above = True,
     time: Time = "s",
     frequency: Frequency = None,
     colormap: Colormap = "magma",
     range_db: RangeDb = 80.0,
     size: Size = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Above the picture.", show_default=False)] = None,
-    each: Annotated[int, typer.Option("--each", metavar="N", min=1, max=24, help="Clips of each class in a grid.")] = 4,
+    title: Title = None,
+    each: Each = 4,
     label_from: LabelFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
@@ -112,25 +135,19 @@ def plot(
 
 
 def images(
-    corpus: Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.", show_default=False)],
-    form: Annotated[Literal["png", "jpg"], typer.Option("--format", metavar="png|jpg", help="Of the pictures.")] = "png",
-    kind: Annotated[
-        Literal["features", "spectrogram", "mel", "mfcc", "chroma"],
-        typer.Option("--kind", metavar="KIND", help="features (what the recipe makes), spectrogram, mel, mfcc or chroma."),
-    ] = "features",
-    axes: Annotated[bool, typer.Option("--axes/--no-axes", help="Axes around, or the bare picture.")] = True,
-    size: Annotated[
-        str | None,
-        typer.Option("--size", metavar="WxH", help="Pixels.  [default: 900x500; bare: one a frame and band]", show_default=False),
-    ] = None,
-    waveform: Annotated[bool, typer.Option("--waveform", help="The waveform above.")] = False,
+    corpus: Corpus,
+    output: Folder,
+    form: Form = "png",
+    kind: KindOfEach = "features",
+    axes: Axes = True,
+    size: SizeOfEach = None,
+    waveform: AboveEach = False,
     time: Time = "s",
     frequency: Frequency = None,
     colormap: Colormap = "magma",
     range_db: RangeDb = 80.0,
-    relative: Annotated[bool, typer.Option("--relative", help="Colours from each clip's own peak down, not from full scale.")] = False,
-    zipped: Annotated[bool, typer.Option("--zip", help="One zip instead of folders, or one for each split.")] = False,
+    relative: Relative = False,
+    zipped: Zipped = False,
     preset: Preset = None,
     spec: SpecFile = None,
     settings: Settings = None,
@@ -142,7 +159,7 @@ def images(
     group_from: GroupFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pictures that are there.")] = False,
+    overwrite: Overwrite = False,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -159,29 +176,13 @@ def images(
     from fastspec.report import Look, parse_size, write_images
     from fastspec.report.images import check_images
 
-    pixels = parse_size(size) if size else None
     look = Look(colormap=colormap, range_db=range_db, time=time, frequency=frequency, waveform=waveform)
+    drawn: dict[str, Any] = {"kind": kind, "size": parse_size(size) if size else None, "axes": axes, "look": look, "relative": relative}
     check_images(output, overwrite=overwrite)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    try:
-        with progress_bar("clips", len(manifest), hidden=json) as report:
-            written = write_images(
-                manifest,
-                output,
-                recipe=recipe,
-                kind=kind,
-                form=form,
-                size=pixels,
-                axes=axes,
-                look=look,
-                relative=relative,
-                zipped=zipped,
-                overwrite=overwrite,
-                workers=workers,
-                on_progress=report,
-            )
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; nothing was written") from None
+    with interruptible("nothing was written"), progress_bar("clips", len(manifest), hidden=json) as report:
+        run: dict[str, Any] = {"overwrite": overwrite, "workers": workers, "on_progress": report}
+        written = write_images(manifest, output, recipe=recipe, form=form, zipped=zipped, **drawn, **run)
     _report(written, json=json)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastspec.cli.output import Json, Quiet, print_json, show, tell, waiting
-from fastspec.cli.parsing import By, Columns, GroupFrom, LabelFrom, Workers, check_pictured, parse_columns
+from fastspec.cli.parsing import By, Columns, GroupFrom, LabelFrom, Model, Workers, check_pictured, parse_columns
 from fastspec.errors import RunFailed, counted
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A trained model.")],
+    model: Model,
     inputs: Annotated[list[str], typer.Argument(help="Recordings, and corpora of any kind that featurize reads.", metavar="INPUT...")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="F.csv", help="A .csv, .jsonl or .parquet.", show_default=False)],
     label_from: LabelFrom = None,
@@ -93,7 +93,7 @@ def show_answers(counts: "Counter[tuple[str, str]]", classes: list[str]) -> None
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A trained model.")],
+    model: Model,
     clip: Annotated[str, typer.Argument(help="A recording.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="F.png", help="A .png, .svg, .pdf or .npz.", show_default=False)],
     start_s: Annotated[float, typer.Option("--start", metavar="S", min=0, help="Where the clip begins, in seconds.")] = 0.0,

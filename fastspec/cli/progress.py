@@ -1,4 +1,4 @@
-"""How far a run is, on a terminal."""
+"""How far a run is, on a terminal, and what is told where it is interrupted."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,9 +6,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fastspec.cli.output import is_watched
+from fastspec.errors import Interrupted
 
 if TYPE_CHECKING:
     from fastspec.pipeline import Progress
+
+
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """Ctrl-C in the block as one line, with what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {kept}") from None
 
 
 @contextmanager

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fastspec.cli.learning import Store
 from fastspec.cli.output import Json, Quiet, print_json, tell, waiting
-from fastspec.cli.parsing import Folds, Seed
+from fastspec.cli.parsing import Folds, Seed, Store
 from fastspec.errors import LearnError, counted
 
 

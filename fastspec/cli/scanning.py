@@ -6,25 +6,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastspec.cli.output import Json, Quiet, print_json, show, tell
-from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Seed, Workers, parse_columns
-from fastspec.cli.progress import progress_bar
-from fastspec.errors import CorpusError, Interrupted, LearnError, RunFailed, counted
+from fastspec.cli.parsing import Columns, Corpus, GroupFrom, LabelFrom, Seed, Workers, parse_columns
+from fastspec.cli.progress import interruptible, progress_bar
+from fastspec.errors import CorpusError, LearnError, RunFailed, counted
 
 if TYPE_CHECKING:
     from fastspec.corpus import Manifest
     from fastspec.scanning import ScanReport
 
 
+Found = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="F", help="A manifest with what was found: .parquet, .csv or .jsonl.", show_default=False),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit code 1 when something would spoil an evaluation.")]
+Pictures = Annotated[
+    Path | None, typer.Option("--pictures", metavar="DIR", help="Draw classes and durations into a folder.", show_default=False)
+]
+Scanned = Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest that scan wrote, or whatever featurize reads.")]
+Divided = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="F",
+        help="The manifest to write: .parquet, .csv, .jsonl; a folder for the sides of --test.",
+        show_default=False,
+    ),
+]
+Folds = Annotated[
+    int | None, typer.Option("--folds", metavar="N", help="So many folds, in the column 'fold'.  [default: 5]", show_default=False)
+]
+TestShare = Annotated[
+    float | None, typer.Option("--test", metavar="SHARE", help="Or 'train' and 'test' in the column 'split'.", show_default=False)
+]
+
+
 def scan(
-    corpus: Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="F", help="A manifest with what was found: .parquet, .csv or .jsonl.", show_default=False),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when something would spoil an evaluation.")] = False,
-    pictures: Annotated[
-        Path | None, typer.Option("--pictures", metavar="DIR", help="Draw classes and durations into a folder.", show_default=False)
-    ] = None,
+    corpus: Corpus,
+    output: Found = None,
+    strict: Strict = False,
+    pictures: Pictures = None,
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
     columns: Columns = None,
@@ -46,11 +68,8 @@ def scan(
     if output is not None:
         check_output(output)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    try:
-        with progress_bar("clips", len(manifest), hidden=json) as report:
-            scanned = run(manifest, workers=workers, on_progress=report)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; nothing was written") from None
+    with interruptible("nothing was written"), progress_bar("clips", len(manifest), hidden=json) as report:
+        scanned = run(manifest, workers=workers, on_progress=report)
     written = [scanned.write(output)] if output else []
     if pictures is not None:
         written += _draw(scanned, pictures)
@@ -61,23 +80,10 @@ def scan(
 
 
 def split(
-    corpus: Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest that scan wrote, or whatever featurize reads.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="F",
-            help="The manifest to write: .parquet, .csv, .jsonl; a folder for the sides of --test.",
-            show_default=False,
-        ),
-    ],
-    folds: Annotated[
-        int | None, typer.Option("--folds", metavar="N", help="So many folds, in the column 'fold'.  [default: 5]", show_default=False)
-    ] = None,
-    test: Annotated[
-        float | None, typer.Option("--test", metavar="SHARE", help="Or 'train' and 'test' in the column 'split'.", show_default=False)
-    ] = None,
+    corpus: Scanned,
+    output: Divided,
+    folds: Folds = None,
+    test: TestShare = None,
     seed: Seed = 0,
     label_from: LabelFrom = None,
     group_from: GroupFrom = None,
@@ -104,14 +110,12 @@ def split(
         raise LearnError("--folds is given with --test; give --folds for cross-validation, or --test for one split")
     check_output(output, folder=test is not None)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    try:
-        with progress_bar("clips", len(manifest), hidden=json or manifest.found is not None) as report:
-            if test is None:
-                divided = split_folds(manifest, 5 if folds is None else folds, seed=seed, workers=workers, on_progress=report)
-            else:
-                divided = split_test(manifest, test, seed=seed, workers=workers, on_progress=report)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; nothing was written") from None
+    hidden = json or manifest.found is not None
+    with interruptible("nothing was written"), progress_bar("clips", len(manifest), hidden=hidden) as report:
+        if test is None:
+            divided = split_folds(manifest, 5 if folds is None else folds, seed=seed, workers=workers, on_progress=report)
+        else:
+            divided = split_test(manifest, test, seed=seed, workers=workers, on_progress=report)
     if output.suffix:
         divided.write(output)
     else:
@@ -119,12 +123,18 @@ def split(
     rows = _sides(divided)
     if json:
         print_json("split", rows)
-        return
+    else:
+        had_split = manifest.table["split"].null_count() < len(manifest)
+        _tell_sides(rows, output, replaced=corpus if had_split else None)
+
+
+def _tell_sides(rows: list[dict[str, Any]], output: Path, *, replaced: str | None) -> None:
+    """What each side has, and whose split it takes the place of."""
     for row in rows:
         tell(f"{row['split']}: {counted(row['clips'], 'clip')} ({row['share']:.1%}) of {counted(row['classes'], 'class', 'classes')}")
-    if manifest.table["split"].null_count() < len(manifest):
-        tell(f"the split that {corpus} had is replaced")
-    tell(f"{output}: {counted(len(divided), 'clip')}; whole groups and their copies stay together")
+    if replaced is not None:
+        tell(f"the split that {replaced} had is replaced")
+    tell(f"{output}: {counted(sum(row['clips'] for row in rows), 'clip')}; whole groups and their copies stay together")
 
 
 def _sides(manifest: "Manifest") -> list[dict[str, Any]]:

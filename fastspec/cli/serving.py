@@ -1,18 +1,17 @@
 """`fastspec serve`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fastspec.cli.output import Json, Quiet, print_json, tell, warn
-from fastspec.cli.parsing import parse_bytes
+from fastspec.cli.parsing import Model, Threads, parse_bytes
 from fastspec.errors import counted
 
 
 def serve(
-    model: Annotated[Path, typer.Argument(help="A trained model.")],
+    model: Model,
     host: Annotated[
         str, typer.Option("--host", metavar="HOST", help="Address to listen at; others than loopback are open to the network.")
     ] = "127.0.0.1",
@@ -24,7 +23,7 @@ def serve(
         float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds for a sound to arrive, and for its answer.")
     ] = 60.0,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Threads that decode and compute features.")] = 2,
-    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads that the model may use.")] = 1,
+    threads: Threads = 1,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:

@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fastspec.cli.output import Json, Quiet, format_bytes, format_parts, print_json, show, tell, waiting, warn
-from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Workers, parse_columns
-from fastspec.cli.progress import progress_bar
-from fastspec.errors import Interrupted, RunFailed, StoreError, counted
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Store, Workers, parse_columns
+from fastspec.cli.progress import interruptible, progress_bar
+from fastspec.errors import RunFailed, StoreError, counted
 
 store_app = typer.Typer(help="Look into a store, check, repair, update or export it.", no_args_is_help=True)
-
-Store = Annotated[str, typer.Argument(help="A store that featurize wrote, or its URL.")]
 
 
 @store_app.command("info")
@@ -162,11 +160,9 @@ def update(
 
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     n_before = Layout.read(locate_store(store)).n_clips
-    try:
-        with progress_bar("clips", len(manifest), hidden=json) as report:
-            updated = pipeline.update(store, manifest, workers=workers, on_progress=report)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; go on with the same command: {store} cannot be read until it has ended") from None
+    kept = f"go on with the same command: {store} cannot be read until it has ended"
+    with interruptible(kept), progress_bar("clips", len(manifest), hidden=json) as report:
+        updated = pipeline.update(store, manifest, workers=workers, on_progress=report)
     counts = updated.status_counts()
     if json:
         print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -116,32 +116,19 @@ def featurize(
     ):
         pool.check(manifest)
         front = FrontEnd(recipe)
-        known = place if resume else None
-        plan = plan or plan_run(
-            manifest,
-            recipe,
-            output=known,
-            workers=workers,
-            scheduler=pool,
-            dtype=dtype,
-            compression=compression,
-            recordings=isolation.recordings(),
-            on_progress=on_progress,
-        )
-        layout = plan.layout
-        at_once = fitting_workers(memory_bytes, layout)
-        budget = Budget(_spare_bytes(memory_bytes, layout, min(max(1, workers), at_once)) // pool.sharers)
+        if plan is None:
+            planned: dict[str, Any] = {"output": place if resume else None, "dtype": dtype, "compression": compression}
+            measured: dict[str, Any] = {"workers": workers, "scheduler": pool, "on_progress": on_progress}
+            plan = plan_run(manifest, recipe, recordings=isolation.recordings(), **planned, **measured)
+        at_once, budget = _share_memory(memory_bytes, plan.layout, workers=workers, sharers=pool.sharers)
         writer = _open_writer(place, plan, resume=resume)
         if not is_finished(place):
-            tally = Tally("features", layout.n_clips, done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
-            packed = pack_chunks(plan.clips, layout)
+            packed = pack_chunks(plan.clips, plan.layout)
             del manifest, plan  # a table of a million rows takes as much memory as all workers
             prepare = partial(
                 PartitionTask.prepare, packed=packed, isolation=isolation, writer=writer, front=front, budget=budget, on_error=on_error
             )
-            stopwatch = stopwatch or Stopwatch()
-            for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
-                pass
+            _compute_pending(prepare, writer, pool=pool, at_once=at_once, on_progress=on_progress, stopwatch=stopwatch or Stopwatch())
             del packed, prepare
             give_back_memory()
         store = writer.finish()
@@ -157,9 +144,27 @@ def _scheduler_for(output: Place, choice: Choice, *, workers: int, resume: bool,
         yield pool
 
 
-def _spare_bytes(memory_bytes: int, layout: Layout, workers: int) -> int:
-    """What the memory has left beside its workers: for recordings that take more, whose size is not known before they are opened."""
-    return max(1, memory_bytes - workers * worker_bytes(layout))
+def _share_memory(memory_bytes: int, layout: Layout, *, workers: int, sharers: int) -> tuple[int, Budget]:
+    """How many workers it is enough for; what it has left beside them, for recordings whose size is not known before they are opened."""
+    at_once = fitting_workers(memory_bytes, layout)
+    spare_bytes = memory_bytes - min(max(1, workers), at_once) * worker_bytes(layout)
+    return at_once, Budget(max(1, spare_bytes) // sharers)
+
+
+def _compute_pending(
+    prepare: Callable[[int], PartitionTask],
+    writer: StoreWriter,
+    *,
+    pool: Scheduler,
+    at_once: int,
+    on_progress: Callable[[Progress], None] | None,
+    stopwatch: Stopwatch,
+) -> None:
+    """Compute and commit the partitions that a store has not got yet."""
+    layout = writer.layout
+    tally = Tally("features", layout.n_clips, done=writer.clips_done(), clip_s=layout.recipe.clip.clip_s, on_progress=on_progress)
+    for _ in pool.compute_each(prepare, writer.pending(), tally=tally, at_once=at_once, stopwatch=stopwatch):
+        pass
 
 
 def check_failed(store: FeatureStore, *, max_failed: float) -> None:
