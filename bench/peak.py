@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastspec.benchmark.measure import best_seconds, one_thread
+from fastspec.kernels.arithmetic import maximum
 from fastspec.kernels.jit import entry
-from fastspec.kernels.simd import Lanes, host_lanes, load, maximum, splat, store
+from fastspec.kernels.simd import Lanes, host_lanes, load, splat, store
 from fastspec.spec import FeatureSpec
 
 _ROUNDS = 100_000

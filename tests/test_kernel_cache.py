@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from fastspec.kernels import compiled
 from fastspec.kernels.jit import entry
-from fastspec.kernels.simd import lane_sum, load, make_lanes
+from fastspec.kernels.arithmetic import lane_sum
+from fastspec.kernels.simd import load, make_lanes
 
 @entry
 def total(lanes, x):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastspec.kernels.arithmetic import maximum, minimum
 from fastspec.kernels.jit import entry, inline, kernel
-from fastspec.kernels.simd import Lanes, load, maximum, minimum, splat, store
+from fastspec.kernels.simd import Lanes, load, splat, store
 
 STD_FLOOR = 1e-5  # NeMo, collections/asr/parts/preprocessing/features.py: CONSTANT
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastspec.kernels.arithmetic import log2, maximum, square_root
 from fastspec.kernels.jit import inline
-from fastspec.kernels.simd import Lanes, load, load_splat, log2, maximum, scatter, splat, square_root, store, store_tile
+from fastspec.kernels.simd import Lanes, load, load_splat, scatter, splat, store, store_tile
 
 
 @inline

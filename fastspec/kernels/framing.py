@@ -7,8 +7,9 @@ are pre-emphasised are all copied: that is done along a row, where neighbouring 
 
 import numpy as np
 
+from fastspec.kernels.arithmetic import lane_sum
 from fastspec.kernels.jit import entry, inline, kernel
-from fastspec.kernels.simd import Lanes, gather, lane_sum, load, load_splat, load_tile, splat, store
+from fastspec.kernels.simd import Lanes, gather, load, load_splat, load_tile, splat, store
 
 FLOAT32_MAX = np.finfo(np.float32).max
 
