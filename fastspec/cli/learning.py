@@ -1,6 +1,7 @@
 """`fastspec train`, `evaluate` and `leaderboard`."""
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -354,11 +355,21 @@ def leaderboard(
         _show_board(plain, datasets[0], unit)
 
 
-def _show_board(rows: list[dict[str, Any]], scored: "Dataset", unit: str | None) -> None:
+def _show_board(rows: list[dict[str, Any]], dataset: "Dataset", unit: str | None) -> None:
+    from fastspec.learn.splits import given_split
     from fastspec.report import leaderboard_table
 
     show(leaderboard_table(rows), "")
-    show(f"{_scored(len(scored), len(set(scored.paths)), len(set(scored.groups)), unit)}{_left_out(scored.left_out)}")
+    split, trained = given_split(dataset), ""
+    tested = range(len(dataset)) if split is None else split.test.tolist()
+    if split is not None:
+        trained = f"; trained on {_counted_clips(*_sizes(dataset, split.train.tolist()))}, as the given split says"
+    show(f"{_scored(*_sizes(dataset, tested), unit)}{trained}{_left_out(dataset.left_out)}")
+
+
+def _sizes(dataset: "Dataset", clips: Sequence[int]) -> tuple[int, int, int]:
+    """How many clips these are, of how many recordings and groups."""
+    return len(clips), len({dataset.paths[clip] for clip in clips}), len({dataset.groups[clip] for clip in clips})
 
 
 def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:
@@ -368,9 +379,13 @@ def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> s
         if n_groups < n_recordings
         else ": each recording is a group by itself, since nothing says which belong together (--group-from, or a column 'group')"
     )
-    several = n_recordings < n_clips
-    clips = f"{counted(n_clips, 'clip')} of {counted(n_recordings, 'recording')}" if several else counted(n_clips, "clip")
-    return f"{clips} in {counted(n_groups, 'group')}{alone}{', scored by recording' if several and by != 'clip' else ''}"
+    by_recording = n_recordings < n_clips and by != "clip"
+    return f"{_counted_clips(n_clips, n_recordings, n_groups)}{alone}{', scored by recording' if by_recording else ''}"
+
+
+def _counted_clips(n_clips: int, n_recordings: int, n_groups: int) -> str:
+    recordings = f" of {counted(n_recordings, 'recording')}" if n_recordings < n_clips else ""
+    return f"{counted(n_clips, 'clip')}{recordings} in {counted(n_groups, 'group')}"
 
 
 def _left_out(left_out: dict[str, int]) -> str:
