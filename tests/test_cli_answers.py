@@ -8,6 +8,8 @@ import pytest
 import soundfile
 
 from fastspec import cli
+from fastspec.learn.calibration import Calibration
+from fastspec.learn.decisions import Decided, Decisions
 
 
 @pytest.fixture
@@ -67,3 +69,25 @@ def test_leaderboard_of_a_given_split__says_what_is_tested_and_what_is_trained_o
 
 def test_leaderboard_by_folds__says_that_all_is_tested(fastspec, store):
     assert "\n32 clips of 16 recordings in 16 groups: each recording is a group by itself" in fastspec("leaderboard", store, "-m", "lda")[1]
+
+
+def test_training_with_a_threshold__names_both_how_often_the_likeliest_class_and_the_answer_is_right(fastspec, store, divided, tmp_path):
+    code, out, _ = fastspec("train", store, "-m", "lda", "-o", tmp_path / "m", "--min-recall", "low=1.0", "--unknown-below", "0.6")
+    assert code == 0
+    (told,) = [line for line in out.splitlines() if line.startswith("the likeliest class is right for")]
+    assert "(accuracy, above), the model's answers for" in told
+    assert "of these answers, where the likeliest class is right for" in (tmp_path / "m" / "README.md").read_text()
+    (tmp_path / "m2").mkdir()
+    fastspec("train", divided, "-m", "lda", "-o", tmp_path / "m2" / "m", "--min-recall", "low=1.0")
+    assert "the model's answers for" in fastspec("evaluate", divided, "--model", tmp_path / "m2" / "m")[1]
+
+
+def test_calibration_that_makes_probabilities_worse__is_warned_of(fastspec, store, tmp_path, monkeypatch):
+    def worse(aims, probabilities, labels, *, classes, **_):
+        return Decided(Decisions(calibration=Calibration.neutral(len(classes))), np.full_like(probabilities, 1 / len(classes)))
+
+    monkeypatch.setattr("fastspec.learn.training.decide", worse)
+    code, _, err = fastspec("train", store, "-m", "lda", "-o", tmp_path / "m", "--calibrate", "isotonic")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "calibrated, the probabilities are worse: log-loss 0.693 on groups that the calibration had not met" in err
+    assert "which is worse" in (tmp_path / "m" / "README.md").read_text()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -196,10 +197,21 @@ def _show_held_out(held_out: "HeldOut", bundle: "Bundle") -> None:
     from fastspec.learn.ranking import leaderboard_row
     from fastspec.report import leaderboard_table
 
-    show("", leaderboard_table([leaderboard_row(held_out.calibrated)._asdict()]))
+    before, result = held_out.raw.scores.log_loss, held_out.calibrated
+    show("", leaderboard_table([leaderboard_row(result)._asdict()]))
+    if result.scores.log_loss > before:
+        told = f"log-loss {result.scores.log_loss:.3f} on groups that the calibration had not met, {before:.3f} without it"
+        warn(f"fastspec: calibrated, the probabilities are worse: {told}; train again without --calibrate, or with more groups")
+    _show_decided(result, bundle)
+
+
+def _show_decided(result: "Evaluation", bundle: "Bundle") -> None:
+    """The model's answers, where they are decided and not just the likeliest class, whose scores are above."""
     if not bundle.decisions.change_nothing:
-        answers = bundle.decisions.answer(held_out.calibrated.probabilities, bundle.classes)
-        actual = [bundle.classes[label] for label in held_out.calibrated.labels]
+        answers = bundle.decisions.answer(result.probabilities, bundle.classes)
+        actual = [bundle.classes[label] for label in result.labels]
+        right = sum(map(eq, answers, actual)) / len(actual)
+        show("", f"the likeliest class is right for {result.scores.accuracy:.1%} (accuracy, above), the model's answers for {right:.1%}:")
         show_answers(Counter(zip(actual, answers, strict=True)), bundle.classes)
 
 
@@ -257,6 +269,7 @@ def evaluate(
         baselines = [learn.majority_beside(result, seed=seed)]
     else:
         assert name is not None
+        bundle = None
         settings = parse_assignments(params or [])
         learn.load_plugin(name).from_params(settings)  # a mistake is told before the features are read
         score = partial(learn.evaluate, learn.Dataset.from_store(opened), folds=folds, repeats=repeats, seed=seed, threads=threads, by=unit)
@@ -268,6 +281,8 @@ def evaluate(
         print_json("evaluate", [evaluation.to_dict() for evaluation in (result, *baselines)])
     else:
         _show_evaluation(result, baselines)
+        if bundle is not None:
+            _show_decided(result, bundle)
 
 
 def _draw_evaluation(result: "Evaluation", *, confusion: Path | None, roc: Path | None, reliability: Path | None, seed: int) -> None:
