@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from fastspec.audio import AudioError, LoadedClip, Span, decode, load_clips, measure_frames, read
+from fastspec.audio import AudioError, LoadedClip, Policy, Request, Span, decode, load_clips, load_recordings, measure_frames, read
 
 RATE = 8000
 
@@ -58,7 +58,38 @@ def test_wav_that_claims_too_many_frames__gives_what_it_holds():
 def test_wav_that_is_cut_off__gives_what_it_holds():
     data = encode(noise(1000), form="WAV")
     (clip,) = load(data[:-501])
-    assert (clip.info.status, clip.info.decoded_frames) == ("ok", 749)
+    assert (clip.info.status, clip.info.header_frames, clip.info.decoded_frames) == ("ok", 1000, 749)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("form, subtype", [
+    ("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "ULAW"), ("WAVEX", "PCM_24"), ("RF64", "PCM_16"), ("AIFF", "PCM_24"), ("AIFF", "FLOAT"),
+])  # fmt: skip
+def test_uncompressed_recording_that_is_cut_off__keeps_what_its_header_claims(form, subtype, channels, together):
+    source = bytes(encode(noise(1000, channels), form=form, subtype=subtype)[:-700])
+    policy = Policy(RATE, "mean", "HQ", 10**6, 0.0)
+    (clip,) = load_recordings([Request(source, [Span(0.0, 9.0)])], policy) if together else load(source)
+    assert (clip.info.status, clip.info.header_frames) == ("ok", 1000)
+    assert 0 < clip.info.decoded_frames < 1000
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_wav_of_a_stream__claims_what_it_holds_since_its_size_is_a_stand_in(size):
+    data = encode(noise(1000), form="WAV")
+    data[4:8] = data[40:44] = struct.pack("<I", size)
+    (clip,) = load(data)
+    assert (clip.info.header_frames, clip.info.decoded_frames) == (1000, 1000)
+
+
+def test_long_notes_before_the_samples__hide_neither_samples_nor_claim(tmp_path):
+    data = encode(noise(1000), form="WAV")
+    notes = b"LIST" + struct.pack("<I", 3001) + bytes(3002)
+    cut = bytes(data[:12] + notes + data[12:-500])
+    assert load(cut)[0].info.header_frames == 1000
+    (tmp_path / "a.wav").write_bytes(cut)
+    (clip,) = load_clips(tmp_path / "a.wav", [Span(0.0, 9.0)], sample_rate=RATE, channel="mean", resample="HQ", n_samples=10**6)
+    assert (clip.info.header_frames, clip.info.decoded_frames) == (1000, 750)
 
 
 def fail_from(monkeypatch: pytest.MonkeyPatch, block: int) -> None:

@@ -1,11 +1,16 @@
 """Scores are scikit-learn's, and intervals come from drawing groups."""
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.table import Table
 from sklearn import metrics as reference
 
-from fastspec.learn.metrics import HEADLINES, bootstrap, score
+from fastspec.learn.metrics import HEADLINES, bootstrap, class_areas, score
 from fastspec.learn.ranks import ClassRanks
+from fastspec.report import leaderboard_table, scores_table
 
 RANDOM = np.random.default_rng(0)
 CLASSES = ["a", "b", "c", "d"]
@@ -94,3 +99,28 @@ def test_interval_of_a_recall__is_the_binomial_one_and_wider_for_the_rarer_class
     share = (GUESSES[of_class] == 0).mean()
     assert np.ptp(common["recall"]) / 2 == pytest.approx(1.96 * np.sqrt(share * (1 - share) / of_class.sum()), rel=0.15)
     assert np.ptp(rare["recall"]) > 2 * np.ptp(common["recall"])
+
+
+def test_one_group__has_scores_and_no_intervals() -> None:
+    (low, high), *_ = bootstrap(LABELS, PROBABILITIES[None], groups=np.full(200, "g"), seed=0).headline.values()
+    assert np.isnan([low, high]).all()
+    table = drawn(leaderboard_table([{"model": "svm", "accuracy": 0.75, "accuracy_low": low, "accuracy_high": high}]))
+    assert ".750" in table
+    assert "one group was tested: no interval" in table
+
+
+def test_class_of_one_group__has_no_interval_beside_classes_that_have() -> None:
+    groups = np.where(LABELS == 0, "g", np.arange(200).astype(str))
+    alone, *others = bootstrap(LABELS, PROBABILITIES[None], groups=groups, seed=0).per_class
+    assert np.isnan([*alone["precision"], *alone["recall"], *alone["f1"]]).all()
+    assert all(np.ptp(other["recall"]) > 0 for other in others)
+    areas = class_areas(LABELS, PROBABILITIES, groups=groups, seed=0)
+    assert [bool(np.isnan(area["roc_auc_low"])) for area in areas] == [True, False, False, False]
+    assert 0.5 < areas[0]["roc_auc"] < 1
+    row = {"name": "a", "precision": 0.5, "recall": 0.5, "f1": 0.5, "recall_low": alone["recall"][0], "support": 3}
+    assert "a class of one group: no interval" in drawn(scores_table([row]))
+
+
+def drawn(table: Table) -> str:
+    Console(width=80, file=(text := io.StringIO())).print(table)
+    return text.getvalue()

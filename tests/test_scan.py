@@ -11,10 +11,12 @@ import soundfile
 
 import fastspec
 from fastspec import featurize, preset, read_corpus
+from fastspec.corpus import FOUND
 from fastspec.pipeline import survey_clips
 from fastspec.report import scan_text
 from fastspec.scanning import split_test
 from fastspec.scanning.header import MOST_RECORDINGS, measure_header
+from fastspec.scanning.report import report_of
 
 
 def noise(seed, frames=800, channels=1):
@@ -148,14 +150,46 @@ def test_rows_that_cannot_be_read__are_told_by_row_for_tables_and_by_path_for_fo
     assert problem.text == "1 clip of 3 cannot be read: 'c.wav' is unreadable: text and no sound"
 
 
-def test_header_that_claims_more__is_remarked_and_does_not_hide_a_late_start(tmp_path, write_tone):
+def test_header_that_claims_more__is_reported_and_does_not_hide_a_late_start(tmp_path, write_tone):
     data = bytearray(write_tone(tmp_path / "a.flac", seconds=1.0).read_bytes())
     data[21] |= 0x0F
     (tmp_path / "a.flac").write_bytes(data)
     (tmp_path / "t.csv").write_text("path,start_s\na.flac,0\na.flac,100\n")
     report = fastspec.scan(read_corpus(tmp_path / "t.csv"))
     assert report.statuses == {"empty": 1, "ok": 1}
-    assert [row["remark"] for row in report.remarks] == ["shorter than the header claims"]
+    (problem,) = [problem for problem in report.problems if not problem.spoils]
+    assert (problem.kind, problem.clips) == ("cut-short", 1)
+    assert problem.text.startswith("1 recording holds less than the header claims, such as 'a.flac': 1 s of")
+
+
+def test_wav_that_was_cut__is_reported_with_both_lengths(tmp_path):
+    manifest = write_corpus(tmp_path, good_rows())
+    path = tmp_path / "00.wav"
+    soundfile.write(path, noise(7, 4000), 8000)
+    path.write_bytes(path.read_bytes()[:-4000])
+    (problem,) = fastspec.scan(manifest).problems
+    assert problem.text == "1 recording holds less than the header claims, such as '00.wav': 0.25 s of 0.5 s"
+    assert not problem.spoils
+
+
+def findings(tmp_path, **found):
+    """The problems of a good corpus whose first recording was found to be otherwise."""
+    report = fastspec.scan(write_corpus(tmp_path, good_rows()))
+    first = pl.int_range(pl.len()) == 0
+    table = report.manifest.found.with_columns(pl.when(first).then(pl.lit(v)).otherwise(name).alias(name) for name, v in found.items())
+    return kinds(report_of(report.manifest, table.cast(FOUND)))
+
+
+@pytest.mark.parametrize("form, frames, claimed, expected", [
+    ("MP3", 62_208, 62_266, []),  # as an encoder's own estimate is
+    ("MP3", 79_300, 80_000, []),
+    ("MP3", 300, 700, []),
+    ("MP3", 40_000, 80_000, ["cut-short"]),
+    ("FLAC", 62_208, 62_266, ["cut-short"]),
+    ("FLAC", 62_208, 2**63 - 1, []),  # written to a pipe: the header does not say
+])  # fmt: skip
+def test_recording_of_fewer_frames_than_claimed__is_cut_where_that_is_plausible(tmp_path, form, frames, claimed, expected):
+    assert findings(tmp_path, format=form, frames=frames, header_frames=claimed) == expected
 
 
 REMARKS = {

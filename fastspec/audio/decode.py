@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from fastspec.audio.claims import claimed_frames, read_head
 from fastspec.audio.errors import AudioError
 from fastspec.audio.identify import identify_unreadable
 from fastspec.audio.isolation import Isolated
@@ -22,6 +23,8 @@ MAX_SAMPLE_RATE = 16_000_000
 
 _SEEKABLE_FORMATS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "CAF", "RF64", "W64"})
 _SEEKABLE_SUBTYPES = frozenset({"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
+# Of which libsndfile does not tell what the header claims.
+_CLAIMING_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "AIFF"})
 # soundfile raises TypeError for a .raw name and ValueError for a header's impossible size; the rest is libsndfile's own.
 _DECODER_ERRORS = (soundfile.SoundFileError, OSError, MemoryError, RuntimeError, TypeError, ValueError)
 
@@ -68,9 +71,10 @@ class Recording:
         self.channels: int = self._file.channels
         self.format: str = self._file.format
         self.subtype: str = self._file.subtype
-        self.header_frames: int = self._file.frames
         self.decoded_frames = 0
         self._seekable = self._file.format in _SEEKABLE_FORMATS and self._file.subtype in _SEEKABLE_SUBTYPES
+        self._frames: int = self._file.frames
+        self.header_frames = claimed_frames(read_head(source), self._frames) if self.format in _CLAIMING_FORMATS else self._frames
         self._blocks = self._decode()
         self._kept: deque[tuple[int, NDArray[np.float32]]] = deque()
         self._failure: AudioError | None = None
@@ -107,7 +111,7 @@ class Recording:
         `decoded_frames` is how many there were, where decoding fails.
         """
         if self._seekable:
-            return self.header_frames
+            return self._frames
         for block in self._blocks:
             self.decoded_frames += len(block)
             if self.decoded_frames >= at_least:
@@ -116,7 +120,7 @@ class Recording:
 
     def _read_sought(self, start: int, stop: int) -> NDArray[np.float32]:
         # libsndfile clips these formats' frame counts to the size of the file, so this one can be believed.
-        stop = min(stop, self.header_frames)
+        stop = min(stop, self._frames)
         self.decoded_frames = min(start, stop)
         if start >= stop:
             return self._no_frames()
@@ -148,7 +152,7 @@ class Recording:
 
     def _decode(self) -> Iterator[NDArray[np.float32]]:
         """Blocks from the start to the end. Their size is fixed, since some decoders' values depend on it in the last bits."""
-        size = max(1, min(BLOCK_FRAMES, self.header_frames))
+        size = max(1, min(BLOCK_FRAMES, self._frames))
         decoded = False
         while True:
             try:

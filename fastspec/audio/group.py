@@ -5,12 +5,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastspec.audio.claims import claimed_frames
 from fastspec.audio.clip import LoadedClip, Origin, Policy, Reserve, Span, failed_clip, load_clips, make_clip
 from fastspec.audio.decode import BLOCK_FRAMES, MAX_SAMPLE_RATE
 from fastspec.audio.errors import AudioError
@@ -112,8 +114,10 @@ class _Group:
             if self._on_block:
                 self._on_block()
             peaks = found[first:following, decode.PEAK].astype(np.int32).view(np.float32).tolist()
-            for request, row, peak in zip(requests[first:following], found[first:following].tolist(), peaks, strict=True):
+            heads = [self._data[start:stop].data for start, stop in pairwise(starts[first : following + 1].tolist())]
+            for request, row, peak, head in zip(requests[first:following], found[first:following].tolist(), peaks, heads, strict=True):
                 if row[decode.OUTCOME] == decode.DECODED:
+                    row[decode.HEADER_FRAMES] = claimed_frames(head, row[decode.HEADER_FRAMES])
                     yield _make_clip(arena, row, peak, request.spans[0], self._policy)
                 else:
                     yield from self.load_alone(request)

@@ -1,7 +1,9 @@
 """`fastspec train`, `evaluate` and `leaderboard`."""
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -191,10 +193,21 @@ def _show_held_out(held_out: "HeldOut", bundle: "Bundle") -> None:
     from fastspec.learn.ranking import leaderboard_row
     from fastspec.report import leaderboard_table
 
-    show("", leaderboard_table([leaderboard_row(held_out.calibrated)._asdict()]))
+    before, result = held_out.raw.scores.log_loss, held_out.calibrated
+    show("", leaderboard_table([leaderboard_row(result)._asdict()]))
+    if result.scores.log_loss > before:
+        told = f"log-loss {result.scores.log_loss:.3f} on groups that the calibration had not met, {before:.3f} without it"
+        warn(f"fastspec: calibrated, the probabilities are worse: {told}; train again without --calibrate, or with more groups")
+    _show_decided(result, bundle)
+
+
+def _show_decided(result: "Evaluation", bundle: "Bundle") -> None:
+    """The model's answers, where they are decided and not just the likeliest class, whose scores are above."""
     if not bundle.decisions.change_nothing:
-        answers = bundle.decisions.answer(held_out.calibrated.probabilities, bundle.classes)
-        actual = [bundle.classes[label] for label in held_out.calibrated.labels]
+        answers = bundle.decisions.answer(result.probabilities, bundle.classes)
+        actual = [bundle.classes[label] for label in result.labels]
+        right = sum(map(eq, answers, actual)) / len(actual)
+        show("", f"the likeliest class is right for {result.scores.accuracy:.1%} (accuracy, above), the model's answers for {right:.1%}:")
         show_answers(Counter(zip(actual, answers, strict=True)), bundle.classes)
 
 
@@ -252,6 +265,7 @@ def evaluate(
         baselines = [learn.majority_beside(result, seed=seed)]
     else:
         assert name is not None
+        bundle = None
         settings = parse_assignments(params or [])
         learn.load_plugin(name).from_params(settings)  # a mistake is told before the features are read
         score = partial(learn.evaluate, learn.Dataset.from_store(opened), folds=folds, repeats=repeats, seed=seed, threads=threads, by=unit)
@@ -263,6 +277,8 @@ def evaluate(
         print_json("evaluate", [evaluation.to_dict() for evaluation in (result, *baselines)])
     else:
         _show_evaluation(result, baselines)
+        if bundle is not None:
+            _show_decided(result, bundle)
 
 
 def _draw_evaluation(result: "Evaluation", *, confusion: Path | None, roc: Path | None, reliability: Path | None, seed: int) -> None:
@@ -350,11 +366,21 @@ def leaderboard(
         _show_board(plain, datasets[0], unit)
 
 
-def _show_board(rows: list[dict[str, Any]], scored: "Dataset", unit: str | None) -> None:
+def _show_board(rows: list[dict[str, Any]], dataset: "Dataset", unit: str | None) -> None:
+    from fastspec.learn.splits import given_split
     from fastspec.report import leaderboard_table
 
     show(leaderboard_table(rows), "")
-    show(f"{_scored(len(scored), len(set(scored.paths)), len(set(scored.groups)), unit)}{_left_out(scored.left_out)}")
+    split, trained = given_split(dataset), ""
+    tested = range(len(dataset)) if split is None else split.test.tolist()
+    if split is not None:
+        trained = f"; trained on {_counted_clips(*_sizes(dataset, split.train.tolist()))}, as the given split says"
+    show(f"{_scored(*_sizes(dataset, tested), unit)}{trained}{_left_out(dataset.left_out)}")
+
+
+def _sizes(dataset: "Dataset", clips: Sequence[int]) -> tuple[int, int, int]:
+    """How many clips these are, of how many recordings and groups."""
+    return len(clips), len({dataset.paths[clip] for clip in clips}), len({dataset.groups[clip] for clip in clips})
 
 
 def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> str:
@@ -364,9 +390,13 @@ def _scored(n_clips: int, n_recordings: int, n_groups: int, by: str | None) -> s
         if n_groups < n_recordings
         else ": each recording is a group by itself, since nothing says which belong together (--group-from, or a column 'group')"
     )
-    several = n_recordings < n_clips
-    clips = f"{counted(n_clips, 'clip')} of {counted(n_recordings, 'recording')}" if several else counted(n_clips, "clip")
-    return f"{clips} in {counted(n_groups, 'group')}{alone}{', scored by recording' if several and by != 'clip' else ''}"
+    by_recording = n_recordings < n_clips and by != "clip"
+    return f"{_counted_clips(n_clips, n_recordings, n_groups)}{alone}{', scored by recording' if by_recording else ''}"
+
+
+def _counted_clips(n_clips: int, n_recordings: int, n_groups: int) -> str:
+    recordings = f" of {counted(n_recordings, 'recording')}" if n_recordings < n_clips else ""
+    return f"{counted(n_clips, 'clip')}{recordings} in {counted(n_groups, 'group')}"
 
 
 def _left_out(left_out: dict[str, int]) -> str:

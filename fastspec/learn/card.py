@@ -82,7 +82,7 @@ def _answers(decisions: "Decisions", metrics: dict[str, Any] | None) -> list[str
     lines = []
     if decisions.calibration is not None:
         how = "an isotonic regression of each class" if isinstance(decisions.calibration, Isotonic) else "a temperature"
-        lines.append(f"- probabilities are calibrated on held-out groups by {how}")
+        lines.append(f"- probabilities are calibrated on held-out groups by {how}{_gain(metrics)}")
     lines += [f"- missing {_code(name)} costs {cost.missed:g}, giving it falsely {cost.false:g}" for name, cost in decisions.costs.items()]
     lines += [f"- {_code(name)} is the answer from a probability of {limit:.4g}" for name, limit in decisions.thresholds.items()]
     if decisions.unknown_below is not None:
@@ -95,7 +95,18 @@ def _answers(decisions: "Decisions", metrics: dict[str, Any] | None) -> list[str
         f"- {_code(name)}: recall {_number(rate['recall'])}, precision {_number(rate['precision'])} of these answers"
         for name, rate in rates
     ]
-    return [*lines, f"- answered, not `unknown`: {_number(metrics['answered'])} of what was held out", *told]
+    accuracy = metrics["headline"]["accuracy"]
+    right = f"- right: {_number(metrics.get('right'))} of these answers, where the likeliest class is right for {_number(accuracy)}"
+    return [*lines, f"- answered, not `unknown`: {_number(metrics['answered'])} of what was held out", right, *told]
+
+
+def _gain(metrics: dict[str, Any] | None) -> str:
+    """What calibrating did to the log-loss, where that was measured."""
+    before = (metrics or {}).get("log_loss_uncalibrated")
+    if metrics is None or before is None:
+        return ""
+    after = metrics["headline"]["log_loss"]
+    return f": log-loss {after:.3f} instead of {before:.3f}{', which is worse' if after > before else ''}"
 
 
 def _limits(bundle: "Bundle") -> list[str]:

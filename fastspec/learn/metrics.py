@@ -88,7 +88,8 @@ def bootstrap(
 ) -> Intervals:
     """The intervals of all scores when groups are drawn with replacement.
 
-    A draw in which a score is not defined, such as the recall of a class that was not drawn, does not count for that score.
+    A draw in which a score is not defined, such as the recall of a class that was not drawn, does not count for that score. One group,
+    drawn again and again, says nothing of others: limits are NaN where there is one, and those of a class that is in one alone.
 
     Args:
         labels: `(clips,)` int64.
@@ -104,17 +105,18 @@ def bootstrap(
         resampled = weights @ sums  # (repeats, draws, columns)
         overall.append(headlines(resampled, ranks.mean_auc(weights)).mean(axis=0))
         of_classes.append(class_scores(resampled).mean(axis=0))
-    per_class = np.moveaxis(np.concatenate(of_classes), 1, 2)  # (draws, classes, scores)
-    return Intervals(
-        _intervals(np.concatenate(overall), HEADLINES), [_intervals(one, CLASS_SCORES) for one in np.moveaxis(per_class, 1, 0)]
-    )
+    headline, per_class = np.concatenate(overall), np.moveaxis(np.concatenate(of_classes), 2, 0)  # (classes, draws, scores)
+    per_class[_in_one_group(labels, codes, probabilities.shape[2])] = np.nan
+    if sums.shape[1] == 1:
+        headline[:] = np.nan
+    return Intervals(_intervals(headline, HEADLINES), [_intervals(one, CLASS_SCORES) for one in per_class])
 
 
 def class_areas(
     labels: NDArray[np.int64], probabilities: Float64, *, groups: NDArray[np.str_], seed: int, n_resamples: int = 1000
 ) -> list[dict[str, float]]:
     """The area under each class's ROC curve against the rest: roc_auc, and roc_auc_low and roc_auc_high of its 95 % interval over groups,
-    drawn as `bootstrap` draws them; NaN where a class has no clips on one side.
+    drawn as `bootstrap` draws them; NaN where a class has no clips on one side, and the interval where all of one side are of one group.
 
     Args:
         labels: `(clips,)` int64.
@@ -123,15 +125,22 @@ def class_areas(
         seed: of the draws.
         n_resamples: how many.
 
-    >>> class_areas(np.array([0, 1]), np.eye(2), groups=np.array(["g", "g"]), seed=0)[0]
+    >>> class_areas(np.array([0, 0, 1, 1]), np.eye(2)[[0, 0, 1, 1]], groups=np.array(["f", "g", "f", "g"]), seed=0)[0]
     {'roc_auc': 1.0, 'roc_auc_low': 1.0, 'roc_auc_high': 1.0}
     """
     codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     ranks, n_groups = ClassRanks.sort(labels, probabilities[None], groups=codes), int(codes.max()) + 1
     drawn = np.concatenate([ranks.areas(weights)[0].T for weights in _draw(n_groups, seed, n_resamples)])  # (draws, classes)
+    n_classes = probabilities.shape[1]
+    drawn[:, [_in_one_group(labels == k, codes, 2).any() for k in range(n_classes)]] = np.nan
     whole = ranks.areas(np.ones((1, n_groups)))[0, :, 0].tolist()
     intervals = _intervals(drawn, [str(k) for k in range(len(whole))]).values()
     return [{"roc_auc": area, "roc_auc_low": low, "roc_auc_high": high} for area, (low, high) in zip(whole, intervals, strict=True)]
+
+
+def _in_one_group(labels: NDArray[np.int64] | NDArray[np.bool_], codes: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
+    """Of each class, `(classes,)`, whether all its clips are of one group."""
+    return np.array([len(np.unique(codes[labels == k])) == 1 for k in range(n_classes)], bool)
 
 
 def _draw(n_groups: int, seed: int, n_resamples: int) -> Iterator[Float64]:

@@ -90,7 +90,7 @@ def train_and_score(
         raw = evaluate(learned, model_name, params=params, folds=folds or 5, seed=seed, threads=threads, by=unit)
         decisions, calibrated = decide(aims, raw.probabilities, raw.labels, groups=raw.groups, classes=raw.classes, seed=seed)
         held_out = HeldOut(raw, with_probabilities(raw, calibrated, seed=seed))
-        metrics = _metrics(held_out.calibrated, decisions, folds=folds or 5)
+        metrics = _metrics(held_out, decisions, folds=folds or 5)
     learned.fit(model, np.arange(len(learned)))
     bundle = Bundle(
         model=model,
@@ -110,8 +110,9 @@ def train_and_score(
     return Training(bundle, held_out)
 
 
-def _metrics(result: Evaluation, decisions: Decisions, *, folds: int) -> dict[str, Any]:
+def _metrics(held_out: HeldOut, decisions: Decisions, *, folds: int) -> dict[str, Any]:
     """What a bundle says about itself: scores of calibrated probabilities, and how often its answers are right, class by class."""
+    result = held_out.calibrated
     answers = np.array(decisions.answer(result.probabilities, result.classes))
     actual = np.array(result.classes)[result.labels]
     answered = {
@@ -120,7 +121,9 @@ def _metrics(result: Evaluation, decisions: Decisions, *, folds: int) -> dict[st
     }
     counts = {"folds": folds, "n_tested": len(actual), "n_groups": len(set(result.groups))}
     scores: dict[str, Any] = {"headline": _plain(result.headline()), "per_class": [_plain(row) for row in result.per_class()]}
-    return counts | scores | {"answers": answered, "answered": _share(np.isin(answers, result.classes))}
+    shares = {"answered": _share(np.isin(answers, result.classes)), "right": _share(answers == actual)}
+    before = {} if decisions.calibration is None else {"log_loss_uncalibrated": held_out.raw.scores.log_loss}
+    return counts | scores | {"answers": answered} | shares | before
 
 
 def _share(hits: NDArray[np.bool_]) -> float | None:

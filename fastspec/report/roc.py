@@ -85,4 +85,5 @@ def roc_curve(positive: NDArray[np.bool_], scores: Float64) -> tuple[Float64, Fl
 
 
 def _legend(name: str, area: Mapping[str, float]) -> str:
-    return f"{shortened(name)}  {area['roc_auc']:.3f} ({area['roc_auc_low']:.3f}–{area['roc_auc_high']:.3f})"
+    interval = "one group" if np.isnan(area["roc_auc_low"]) else f"{area['roc_auc_low']:.3f}–{area['roc_auc_high']:.3f}"
+    return f"{shortened(name)}  {area['roc_auc']:.3f} ({interval})"

@@ -41,6 +41,8 @@ def leaderboard_table(rows: Iterable[Row], *, title: str | None = None) -> Table
         if several:
             name.append(f"\n{row.get('store') or '–'}", "not bold dim")
         table.add_row(name, *(_with_interval(row, metric) for metric in _METRICS))
+    if any(_is_nan(row.get("accuracy_low")) for row in rows):
+        _say_below(table, "one group was tested: no interval")
     return table
 
 
@@ -63,9 +65,12 @@ def scores_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
         title: above the table.
     """
     table = text_table(title, **{"class": "left", "precision": "right", "recall": "right", "F1": "right", "number": "right"})
+    rows = list(rows)
     for row in rows:
         scores = (_with_interval(row, score, between="  ") for score in ("precision", "recall", "f1"))
         table.add_row(Text(str(row["name"]), "bold"), *scores, f"{row['support']:,}")
+    if any(row["support"] and _is_nan(row.get("recall_low")) for row in rows):
+        _say_below(table, "a class of one group: no interval")
     return table
 
 
@@ -85,7 +90,7 @@ def confusion_table(
     if longest + sum(max(len(name), 6) + 2 for name in answers) > _WIDTH:
         return _mistakes_table(counts, classes, answers, title)
     table = text_table(title, **{"actual": "left"})
-    table.caption, table.caption_justify = Text("columns: predicted", "dim", no_wrap=True, overflow="ignore"), "left"
+    _say_below(table, "columns: predicted")
     for name in answers:
         table.add_column(Text(name), justify="right")
     for name, row in zip(classes, counts, strict=True):
@@ -157,7 +162,7 @@ def parity_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
         numbers = (power_of_ten(row[field]) for field in ("error", "tolerance", "reference_error"))
         where = f"{row['signal']} {row['frame']}, {row['band']}"
         table.add_row(name, *numbers, row["unit"], where, Text("ok", "green") if row["passed"] else Text("MISS", "bold red"))
-    table.caption_justify, table.caption = "left", Text(_PARITY_CAPTION, "dim")
+    _say_below(table, _PARITY_CAPTION)
     return table
 
 
@@ -177,6 +182,11 @@ def text_table(title: str | None, **columns: Any) -> Table:
     return table
 
 
+def _say_below(table: Table, text: str) -> None:
+    """A remark of whole lines, wider than the table where it must be."""
+    table.caption_justify, table.caption = "left", Text(text, "dim", no_wrap=True, overflow="ignore")
+
+
 def _mappings(rows: "polars.DataFrame | Iterable[Row]") -> Iterable[Row]:
     iter_rows = getattr(rows, "iter_rows", None)
     return rows if iter_rows is None else iter_rows(named=True)  # type: ignore[return-value]
@@ -185,9 +195,13 @@ def _mappings(rows: "polars.DataFrame | Iterable[Row]") -> Iterable[Row]:
 def _with_interval(row: Row, metric: str, *, between: str = "\n") -> Text:
     cell = Text(_number(row.get(metric)))
     low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
-    if low is not None and high is not None:
+    if low is not None and high is not None and not _is_nan(low):
         cell.append(f"{between}{_number(low)}–{_number(high)}", "dim")
     return cell
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and value != value
 
 
 def _number(value: float | None) -> str:
@@ -196,7 +210,7 @@ def _number(value: float | None) -> str:
     >>> _number(0.9876), _number(0.9999), _number(1.0), _number(12.3456), _number(None), _number(float("nan"))
     ('.988', '1.00', '1.00', '12.3', '–', '–')
     """
-    if value is None or value != value:
+    if value is None or _is_nan(value):
         return "–"
     if value < 0.9995:
         return f"{value:.3f}".removeprefix("0")

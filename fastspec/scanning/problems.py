@@ -11,6 +11,10 @@ from fastspec.scanning.header import HeaderTest
 from fastspec.scanning.report import Problem, join_copies
 
 _SHOWN = 3
+# libsndfile's number of frames where the header gives none is 2^63 - 1; no format can claim as many as this.
+_NO_CLAIM = 1 << 62
+# Of an MP3 that is whole the header gives an estimate: 0.1 % too much in hundreds from one encoder.
+_MP3_SHARE, _MP3_SECONDS = 0.01, 0.1
 
 
 def find_problems(manifest: Manifest, clips: pl.DataFrame, header: HeaderTest | None) -> list[Problem]:
@@ -23,7 +27,7 @@ def find_problems(manifest: Manifest, clips: pl.DataFrame, header: HeaderTest | 
     """
     usable = clips.filter(pl.col("status") == "ok")
     problems = [*_find_unreadable(manifest, clips), *_find_copies(usable), *_find_straddling(usable), *_find_lonely(usable)]
-    problems += [*_find_leaks(header), *_find_unread(manifest)]
+    problems += [*_find_leaks(header), *_find_cut(clips), *_find_unread(manifest)]
     return sorted(problems, key=lambda problem: not problem.spoils)
 
 
@@ -98,6 +102,20 @@ def _find_leaks(header: HeaderTest | None) -> Iterator[Problem]:
         text = text.replace("alone predict", "alone predicts")
         advice = "natural where classes last differently, a leak where they were cut differently"
         yield Problem("length-leak", header.recordings, text, advice, spoils=False)
+
+
+def _find_cut(clips: pl.DataFrame) -> Iterator[Problem]:
+    """Whole recordings that hold less than their header claims."""
+    whole = clips.filter(pl.col("status") == "ok", pl.col("start_s") == 0, pl.col("duration_s").is_null())
+    claimed, missing = pl.col("header_frames"), pl.col("header_frames") - pl.col("frames")
+    plausible = (missing > _MP3_SHARE * claimed) & (missing > _MP3_SECONDS * pl.col("sample_rate"))
+    exact = pl.col("format").str.to_lowercase() != "mp3"
+    cut = whole.filter(claimed < _NO_CLAIM, missing > 0, exact | plausible).unique("path", keep="first", maintain_order=True)
+    if len(cut):
+        path, frames, header_frames, rate = cut.select("path", "frames", "header_frames", "sample_rate").row(0)
+        example = f"such as {path!r}: {frames / rate:,.4g} s of {header_frames / rate:,.4g} s"
+        text = f"{counted(len(cut), 'recording holds', 'recordings hold')} less than the header claims, {example}"
+        yield Problem("cut-short", len(cut), text, "they were cut, or not copied to their end: fetch them again", spoils=False)
 
 
 def _find_unread(manifest: Manifest) -> Iterator[Problem]:

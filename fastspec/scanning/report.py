@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
     Attributes:
         kind: one of unreadable, conflicting-labels, copies-across-groups, copies-across-splits, groups-across-splits, one-group,
-            header-leak, length-leak, table-beside, unknown-format.
+            header-leak, length-leak, cut-short, table-beside, unknown-format.
         clips: how many it concerns.
         text: what it is, with an example.
         advice: what to do.
@@ -179,7 +179,6 @@ def _counts(values: pl.Series) -> dict[str, int]:
 
 
 def _remarks(clips: pl.DataFrame) -> list[dict[str, Any]]:
-    whole = (pl.col("start_s") == 0) & pl.col("duration_s").is_null() & (pl.col("status") == "ok")
     kinds = {
         "silent: every sample is 0": pl.col("status") == "silent",
         "half of it or more is exactly 0": (pl.col("status") == "ok") & (pl.col("silent") >= SILENT_SHARE),
@@ -188,7 +187,6 @@ def _remarks(clips: pl.DataFrame) -> list[dict[str, Any]]:
         "a dead channel": pl.col("reason").str.contains(" is dead") & (pl.col("status") == "ok"),
         "channels in antiphase": pl.col("reason").str.contains("in antiphase") & (pl.col("status") == "ok"),
         "NaN or infinite samples": pl.col("nonfinite") > 0,
-        "shorter than the header claims": whole & (pl.col("frames") < pl.col("header_frames")),
         "copies of an earlier clip": pl.col("duplicate_of").is_not_null(),
     }
     found = [(name, clips.filter(condition)["path"]) for name, condition in kinds.items()]

@@ -1,0 +1,93 @@
+"""What commands say to who has read nothing but README: which numbers they give, and what to do where something was not meant so."""
+
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+
+from fastspec import cli
+from fastspec.learn.calibration import Calibration
+from fastspec.learn.decisions import Decided, Decisions
+
+
+@pytest.fixture
+def fastspec(monkeypatch, capsys):
+    """`fastspec("scan", folder)` is the exit code, standard output and standard error of that command, run in this process."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fastspec", *map(str, arguments)])
+        code = cli._run()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Two classes of eight recordings of a second, and a table `t.csv` whose split tests on one group of four."""
+    folder, random, rows = tmp_path_factory.mktemp("sounds") / "sounds", np.random.default_rng(0), []
+    for i in range(16):
+        label, hz = (("low", 300), ("high", 2500))[i % 2]
+        path = folder / label / f"{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.3 * np.sin(hz * np.arange(16000) / 2500) + 0.2 * random.standard_normal(16000), 16000)
+        rows.append((f"sounds/{label}/{i}.wav", label, "tested" if i < 4 else f"g{i}", "test" if i < 4 else "train"))
+    pl.DataFrame(rows, schema=["path", "label", "group", "split"], orient="row").write_csv(folder.parent / "t.csv")
+    return folder
+
+
+def featurized(corpus, store):
+    from fastspec import featurize, preset
+
+    return featurize(corpus, store, recipe=preset("kaldi", clip_s=0.5, hop_s=0.5), workers=0).path
+
+
+@pytest.fixture(scope="module")
+def store(sounds):
+    """Two windows of each recording."""
+    return featurized(sounds, sounds.parent / "s.zarr")
+
+
+@pytest.fixture(scope="module")
+def divided(sounds):
+    """The same of the table."""
+    return featurized(sounds.parent / "t.csv", sounds.parent / "t.zarr")
+
+
+# --- which numbers -----------------------------------------------------------------------------------------------------------------
+
+
+def test_leaderboard_of_a_given_split__says_what_is_tested_and_what_is_trained_on(fastspec, divided):
+    code, out, _ = fastspec("leaderboard", divided, "-m", "lda")
+    assert code == 0
+    assert "\n8 clips of 4 recordings in 1 group, scored by recording; trained on 24 clips of 12 recordings in 12 groups," in out
+    assert "one group was tested: no interval" in out
+
+
+def test_leaderboard_by_folds__says_that_all_is_tested(fastspec, store):
+    assert "\n32 clips of 16 recordings in 16 groups: each recording is a group by itself" in fastspec("leaderboard", store, "-m", "lda")[1]
+
+
+def test_training_with_a_threshold__names_both_how_often_the_likeliest_class_and_the_answer_is_right(fastspec, store, divided, tmp_path):
+    code, out, _ = fastspec("train", store, "-m", "lda", "-o", tmp_path / "m", "--min-recall", "low=1.0", "--unknown-below", "0.6")
+    assert code == 0
+    (told,) = [line for line in out.splitlines() if line.startswith("the likeliest class is right for")]
+    assert "(accuracy, above), the model's answers for" in told
+    assert "of these answers, where the likeliest class is right for" in (tmp_path / "m" / "README.md").read_text()
+    (tmp_path / "m2").mkdir()
+    fastspec("train", divided, "-m", "lda", "-o", tmp_path / "m2" / "m", "--min-recall", "low=1.0")
+    assert "the model's answers for" in fastspec("evaluate", divided, "--model", tmp_path / "m2" / "m")[1]
+
+
+def test_calibration_that_makes_probabilities_worse__is_warned_of(fastspec, store, tmp_path, monkeypatch):
+    def worse(aims, probabilities, labels, *, classes, **_):
+        return Decided(Decisions(calibration=Calibration.neutral(len(classes))), np.full_like(probabilities, 1 / len(classes)))
+
+    monkeypatch.setattr("fastspec.learn.training.decide", worse)
+    code, _, err = fastspec("train", store, "-m", "lda", "-o", tmp_path / "m", "--calibrate", "isotonic")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "calibrated, the probabilities are worse: log-loss 0.693 on groups that the calibration had not met" in err
+    assert "which is worse" in (tmp_path / "m" / "README.md").read_text()
