@@ -57,3 +57,28 @@ def write_tone() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def dask_cluster():
+    """A Dask cluster of two worker processes on this machine."""
+    from workers import start_cluster
+
+    with start_cluster(tries=3) as local:
+        yield local
+
+
+@pytest.fixture
+def dask_client(dask_cluster):
+    """A client of it, with both workers there."""
+    from distributed import Client
+
+    with Client(dask_cluster, set_as_default=False) as dask_client:
+        dask_client.wait_for_workers(2)
+        yield dask_client
+
+
+@pytest.fixture
+def scheduler(request):
+    """The scheduler of a parameter's name, with two workers."""
+    return request.getfixturevalue("dask_client") if request.param == "cluster" else request.param

@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import numpy as np
+import soundfile
 import uvicorn
 
+from fastspec import learn
+from fastspec.corpus import read_corpus
 from fastspec.learn import Bundle
+from fastspec.pipeline import featurize
+from fastspec.presets import preset
 from fastspec.serving.app import make_app
 from fastspec.serving.hearing import Listener
 from fastspec.serving.limits import Limits
@@ -75,3 +81,29 @@ def serving(bundle: Bundle, limits: Limits | None = None) -> Iterator[Client]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+RECIPES = {
+    "one clip": {"clip_s": 1.0},
+    "windows": {"clip_s": 0.5, "hop_s": 0.25},
+    "windows, last shifted": {"clip_s": 0.5, "hop_s": 0.4, "last": "shift"},
+    "windows of each channel": {"clip_s": 0.5, "hop_s": 0.5, "channel": "each"},
+    "middle": {"clip_s": 1.0, "crop": "center"},
+}
+
+
+def write_sounds(root: Path) -> Path:
+    """Low and high tones in noise, 2.3 s in stereo, ten of each."""
+    random = np.random.default_rng(0)
+    for i in range(20):
+        label, hz = (("low", 300), ("high", 2500))[i % 2]
+        tone = 0.3 * np.sin(2 * np.pi * (hz + 10 * i) * np.arange(36_800) / 16000)[:, None] + 0.05 * random.standard_normal((36_800, 2))
+        (root / label).mkdir(exist_ok=True)
+        soundfile.write(root / label / f"{i:02}.wav", tone, 16000)
+    return root
+
+
+def train_on(sounds: Path, folder: Path, *, clip: dict[str, Any], **aims: Any) -> Bundle:
+    """A model of recordings, whose store is written to a folder; `clip` is how they are cut."""
+    store = featurize(read_corpus(sounds), folder / "s.zarr", recipe=preset("librosa", n_mels=32, **clip))
+    return learn.train(store, "logistic", aims=learn.Aims(**aims))

@@ -1,6 +1,7 @@
 """The golden signals: deterministic waveforms at which front ends go wrong."""
 
 import numpy as np
+import soundfile
 
 
 def golden_signals(n_samples, sample_rate):
@@ -22,3 +23,10 @@ def golden_signals(n_samples, sample_rate):
         "denormals": 1e-40 * noise,
     }
     return {name: samples.astype(np.float32) for name, samples in signals.items()}
+
+
+def write_noise(path, *, seconds=1.0, sample_rate=16000, seed=0):
+    """A recording of white noise; its folder too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * sample_rate)).astype(np.float32)
+    soundfile.write(path, noise, sample_rate)

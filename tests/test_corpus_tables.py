@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import os
 import pickle
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tables import plant, rows_of, write
 
-from fastspec.corpus import ClipRow, Manifest, RecordingError, manifest_file, parquet_audio, read_corpus
+from fastspec.corpus import ClipRow, RecordingError, parquet_audio, read_corpus
 from fastspec.corpus import rows as rows_room
 from fastspec.corpus import table as table_room
 from fastspec.errors import CorpusError
@@ -21,30 +21,6 @@ ROWS = [
     {"path": "a.wav", "label": "cat", "group": "g", "split": "train", "start_s": 0.1, "duration_s": 2.0},
     {"path": "sub/é.wav", "label": None, "group": None, "split": "test", "start_s": None, "duration_s": None},
 ]
-
-
-def plant(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-def write(path: Path, rows: list[dict]) -> Path:
-    table = pl.DataFrame(rows, infer_schema_length=None)
-    separator = {".csv": ",", ".tsv": "\t"}.get(path.suffix)
-    if path.suffix == ".parquet":
-        table.write_parquet(path)
-    elif separator:
-        table.write_csv(path, separator=separator)
-    else:
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        path.write_bytes(gzip.compress(lines.encode()) if path.suffix == ".gz" else lines.encode())
-    return path
-
-
-def rows_of(manifest: Manifest) -> list[ClipRow]:
-    return manifest.rows(0, len(manifest))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.ndjson", "t.jsonl.gz", "t.parquet"])
@@ -285,79 +261,6 @@ def test_hugging_face_folder__has_splits_and_the_same_names_in_them_do_not_mix(t
     assert [manifest.open(row.path) for row in rows_of(manifest)] == [b"test", b"train"]
 
 
-@pytest.mark.parametrize("name", ["m.parquet", "m.csv", "m.jsonl"])
-def test_manifest__is_written_and_read_again_from_another_folder(tmp_path, name, monkeypatch):
-    plant(tmp_path / "corpus", "a/x.wav", 'b/é, "y".wav')
-    manifest = read_corpus(tmp_path / "corpus")
-    (tmp_path / "tables").mkdir()
-    monkeypatch.chdir(tmp_path)
-    again = read_corpus(manifest.write(Path("tables") / name))
-    assert [row._replace(path="") for row in rows_of(again)] == [row._replace(path="") for row in rows_of(manifest)]
-    assert again.table["path"].to_list() == ["../corpus/a/x.wav", '../corpus/b/é, "y".wav']
-    assert [Path(again.open(path)).resolve() for path in again.table["path"]] == [manifest.open(path) for path in manifest.table["path"]]
-    assert [file.name for file in (tmp_path / "tables").iterdir()] == [name]
-
-
-def test_manifest_of_an_archive__says_what_the_rows_are_read_from(tmp_path):
-    with zipfile.ZipFile(tmp_path / "c.zip", "w") as packed:
-        packed.writestr("a/x.wav", b"x")
-        packed.writestr("b/y.wav", b"y")
-    manifest = read_corpus(tmp_path / "c.zip")
-    again = read_corpus(manifest.write(tmp_path / "m.csv"))
-    assert (tmp_path / "m.csv").read_text().splitlines()[1] == "a/x.wav,a,,,0.0,,c.zip"
-    assert rows_of(again) == rows_of(manifest)
-    (tmp_path / "deeper").mkdir()
-    third = read_corpus(again.write(tmp_path / "deeper" / "m.jsonl"))
-    assert [third.open(path) for path in third.table["path"]] == [b"x", b"y"]
-
-
-def test_manifests_joined_by_hand__read_from_several_places(tmp_path):
-    for name in ("c", "d"):
-        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as packed:
-            packed.writestr("x.wav", name)
-    plant(tmp_path, "x.wav")
-    write(
-        tmp_path / "m.csv",
-        [{"path": "x.wav", "read_from": "c.zip"}, {"path": "x.wav", "read_from": "d.zip"}, {"path": "x.wav", "read_from": None}],
-    )
-    manifest = read_corpus(tmp_path / "m.csv")
-    assert manifest.table["path"].to_list() == ["c.zip/x.wav", "d.zip/x.wav", "x.wav"]
-    assert [manifest.open(path) for path in manifest.table["path"]] == [b"c", b"d", tmp_path / "x.wav"]
-
-
-def test_manifest__of_names_that_are_not_unicode_finds_them_again(tmp_path):
-    plant(tmp_path / "c", "a/x.wav")
-    try:
-        Path(os.fsdecode(os.fsencode(tmp_path) + b"/c/a/caf\xe9.wav")).write_bytes(b"cafe")
-    except OSError:
-        pytest.skip("the file system takes Unicode names only")
-    again = read_corpus(read_corpus(tmp_path / "c").write(tmp_path / "m.parquet"))
-    assert {Path(again.open(path)).read_bytes() for path in again.table["path"]} == {b"", b"cafe"}
-
-
-def test_manifest_with_a_place_or_an_ending_that_it_cannot_have__is_refused(tmp_path):
-    manifest = read_corpus(plant(tmp_path, "a/x.wav"))
-    with pytest.raises(CorpusError, match=r"m.xlsx has an ending that a manifest cannot have; known are: .csv, .jsonl, .parquet"):
-        manifest.write(tmp_path / "m.xlsx")
-    with pytest.raises(CorpusError, match="cannot be written"):
-        manifest.write(tmp_path / "nowhere" / "m.csv")
-
-
-def test_manifest_that_fails_half_way__leaves_the_old_one(tmp_path, monkeypatch):
-    manifest = read_corpus(plant(tmp_path, "a/x.wav"))
-    before = manifest.write(tmp_path / "m.csv").read_bytes()
-
-    def fail(_, file):
-        Path(file).write_text("half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setitem(manifest_file._WRITERS, ".csv", fail)
-    with pytest.raises(CorpusError, match="No space left"):
-        manifest.write(tmp_path / "m.csv")
-    assert (tmp_path / "m.csv").read_bytes() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "m.csv"]
-
-
 def test_zip_behind_a_url__is_read_in_place():
     import fsspec
 
@@ -391,14 +294,3 @@ def test_split_or_fold_that_means_nothing__is_refused_by_row(tmp_path, write_ton
         f"{tmp_path / 't.csv'} has 2 rows to mend: row 3 split is 'banana', which is not train, validation, test or a numbered fold; "
         "row 5 fold is 'third', which is not train, validation, test or a numbered fold (row 1 is the header)"
     )
-
-
-def test_column_fold__is_the_split_and_is_written_again(tmp_path, write_tone):
-    for name in "xyz":
-        write_tone(tmp_path / f"{name}.wav")
-    (tmp_path / "t.csv").write_text("path,part\nx.wav,1\ny.wav,2.0\nz.wav,1\n")
-    manifest = read_corpus(tmp_path / "t.csv", columns={"fold": "part"})
-    assert manifest.table["split"].to_list() == ["fold-1", "fold-2", "fold-1"]
-    written = manifest.write(tmp_path / "m.parquet")
-    assert pl.read_parquet(written)["fold"].to_list() == [1, 2, 1]
-    assert read_corpus(written).digest() == manifest.digest()

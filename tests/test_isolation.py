@@ -1,6 +1,5 @@
 """Recordings that crash or hang what decodes them cost their own rows, and no process is left behind."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
+from stores import promised_bytes
 
 from fastspec.audio import AudioError, Decoders, Isolated, measure_extent
 from fastspec.corpus import read_corpus
@@ -29,12 +29,6 @@ RATE = bad_sources.RATE
 RECIPE = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
 SMALL = preset("librosa", n_mels=16, clip_s=1.0)
 TIMEOUT_S = 3.0  # enough for a recording that does not hang, on a busy machine
-
-
-def promised_bytes(path):
-    """Digest of each file of a finished store that the contracts promise."""
-    files = [p for p in Path(path).rglob("*") if p.is_file() and p.parent.name != "timings"]
-    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def samples(sources):

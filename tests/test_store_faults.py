@@ -1,6 +1,5 @@
 """What a run meets in the world: killed at any instant, a full disk, Ctrl-C, a second writer. The store ends as if nothing had happened."""
 
-import hashlib
 import random
 import resource
 import signal
@@ -12,16 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+from stores import RECIPE, promised_bytes, write_recordings
 
 from fastspec.corpus import read_corpus
 from fastspec.errors import StoreError
 from fastspec.pipeline import check_output, featurize
-from fastspec.presets import preset
 from fastspec.store.lock import locked
-
-# 17 MiB in three chunks from a second of work.
-RECIPE = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
 
 CHILD = """
 import sys
@@ -40,26 +35,13 @@ print("done", flush=True)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """70 recordings, one of them broken: three chunks."""
-    root = tmp_path_factory.mktemp("corpus")
-    for i in range(70):
-        (root / "ab"[i % 2]).mkdir(exist_ok=True)
-        noise = np.random.default_rng(i).uniform(-0.5, 0.5, 8000 + 100 * i).astype(np.float32)
-        soundfile.write(root / "ab"[i % 2] / f"{i:03}.wav", noise, 16000)
-    (root / "a" / "broken.wav").write_bytes(b"not audio")
-    return root
+    return write_recordings(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
 def whole(folder, tmp_path_factory):
     """What a run that meets nothing writes."""
     return promised_bytes(featurize(folder, tmp_path_factory.mktemp("whole") / "s.zarr", recipe=RECIPE).path)
-
-
-def promised_bytes(path):
-    """Digest of each file of a finished store that the contracts promise."""
-    files = [p for p in Path(path).rglob("*") if p.is_file() and p.parent.name != "timings"]
-    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def start(folder, output, **options):

@@ -1,37 +1,26 @@
 """Stores as other programs read them: xarray, dask, torch, NumPy and Parquet; lazy arrays; compressed chunks."""
 
-import hashlib
 import pickle
 
 import dask.array
 import numpy as np
 import polars as pl
 import pytest
-import soundfile
 import xarray
+from stores import RECIPE, promised_bytes, write_recordings
 from typer.testing import CliRunner
 
 import fastspec
 from fastspec.cli.app import app
 from fastspec.errors import CorpusError, SpecError, StoreError
 from fastspec.pipeline import featurize, repair, update
-from fastspec.presets import preset
 from fastspec.store import export, find_damage, open_store
 from fastspec.store.reading import chunk_file, chunk_hashes
-
-RECIPE = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """70 recordings, one of them broken: three chunks."""
-    root = tmp_path_factory.mktemp("corpus")
-    for i in range(70):
-        (root / "ab"[i % 2]).mkdir(exist_ok=True)
-        noise = np.random.default_rng(i).uniform(-0.5, 0.5, 8000 + 100 * i).astype(np.float32)
-        soundfile.write(root / "ab"[i % 2] / f"{i:03}.wav", noise, 16000)
-    (root / "a" / "broken.wav").write_bytes(b"not audio")
-    return root
+    return write_recordings(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +153,6 @@ def test_export_command__writes_by_format_or_ending(store, tmp_path):
 # --- compression -------------------------------------------------------------------------------------------------------------------
 
 
-def file_bytes(path):
-    files = [p for p in path.rglob("*") if p.is_file() and p.parent.name != "timings"]
-    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
 def test_compressed_store__has_the_hashes_of_a_plain_one_and_smaller_chunks(store, compressed):
     assert chunk_hashes(compressed.path) == chunk_hashes(store.path)
     for chunk in range(3):
@@ -186,10 +170,10 @@ def test_compressed_store__has_the_same_bytes_for_any_workers_and_after_an_inter
     with pytest.raises(StoreError, match="compression is zstd there and none here"):
         featurize(folder, path, recipe=RECIPE, resume=True)
     featurize(folder, path, recipe=RECIPE, compression="zstd", resume=True, workers=3)
-    assert file_bytes(path) == file_bytes(compressed.path)
+    assert promised_bytes(path) == promised_bytes(compressed.path)
     chunk_file(path, 1).write_bytes(b"no zstd at all")
     assert [found.chunk for found in repair(path)] == [1]
-    assert file_bytes(path) == file_bytes(compressed.path)
+    assert promised_bytes(path) == promised_bytes(compressed.path)
     assert len(update(path, folder)) == 71
     assert find_damage(path) == []
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-import soundfile
 from moto.server import ThreadedMotoServer
+from stores import RECIPE, write_recordings
 from typer.testing import CliRunner
 
 from fastspec import feature_array, featurize, preset, read_corpus
@@ -28,8 +28,6 @@ from fastspec.store.layout import Layout
 from fastspec.store.lock import locked
 from fastspec.store.place import StoreUrl, locate_store
 
-# 17 MiB in two chunks, of which the last is not full.
-RECIPE = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
 SMALL = preset("librosa", n_mels=8, clip_s=0.2)
 # What depends on where a corpus lies, and on the hour.
 OWN = ("manifest.parquet", "source.json", "timings/partitions.parquet")
@@ -58,14 +56,8 @@ def s3():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """40 recordings, and one that is broken."""
-    root = tmp_path_factory.mktemp("corpus")
-    for i in range(40):
-        (root / "ab"[i % 2]).mkdir(exist_ok=True)
-        noise = np.random.default_rng(i).uniform(-0.5, 0.5, 8000 + 100 * i).astype(np.float32)
-        soundfile.write(root / "ab"[i % 2] / f"{i:03}.wav", noise, 16000)
-    (root / "a" / "broken.wav").write_bytes(b"not audio")
-    return root
+    """40 recordings and a broken one: two chunks, of which the last is not full."""
+    return write_recordings(tmp_path_factory.mktemp("corpus"), count=40)
 
 
 @pytest.fixture(scope="module")

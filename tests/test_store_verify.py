@@ -1,34 +1,24 @@
 """Damage is found by hash, and mended from the recordings."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from stores import RECIPE, file_bytes, write_recordings
 from typer.testing import CliRunner
 
 from fastspec.cli.app import app
 from fastspec.errors import RunFailed, StoreError
 from fastspec.pipeline import featurize, repair
-from fastspec.presets import preset
 from fastspec.store import find_damage, read_ledger
 from fastspec.store.reading import chunk_file
-
-RECIPE = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """70 recordings, one of them broken: three chunks."""
-    root = tmp_path_factory.mktemp("corpus")
-    for i in range(70):
-        (root / "ab"[i % 2]).mkdir(exist_ok=True)
-        noise = np.random.default_rng(i).uniform(-0.5, 0.5, 8000 + 100 * i).astype(np.float32)
-        soundfile.write(root / "ab"[i % 2] / f"{i:03}.wav", noise, 16000)
-    (root / "a" / "broken.wav").write_bytes(b"not audio")
-    return root
+    return write_recordings(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +29,6 @@ def whole(folder, tmp_path_factory):
 @pytest.fixture
 def store(whole, tmp_path):
     return Path(shutil.copytree(whole.path, tmp_path / "s.zarr"))
-
-
-def file_bytes(path):
-    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in path.rglob("*") if p.is_file()}
 
 
 def flip(path, offset=5000):

@@ -1,17 +1,16 @@
 """Whole runs over windows: the same bytes however they are scheduled or stopped, each recording decoded as seldom as can be."""
 
 import dataclasses
-import hashlib
 import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from stores import promised_bytes
 
 from fastspec.corpus import read_corpus
 from fastspec.pipeline import cutting, featurize, stream_features
@@ -42,11 +41,6 @@ def recordings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def windowed(recordings, tmp_path_factory):
     return featurize(read_corpus(recordings), tmp_path_factory.mktemp("store") / "s.zarr", recipe=WINDOWS, workers=1)
-
-
-def promised_bytes(path):
-    files = [p for p in Path(path).rglob("*") if p.is_file() and p.parent.name != "timings"]
-    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def test_windows__are_rows_of_the_manifest_in_the_store(windowed, recordings):

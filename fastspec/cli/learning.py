@@ -121,14 +121,15 @@ def train(
     from fastspec.learn.bundle import check_absent
     from fastspec.learn.parameters import parse_assignments
     from fastspec.learn.recordings import check_by
-    from fastspec.learn.training import train_and_score
+    from fastspec.learn.training import train as fit
     from fastspec.store import open_store
 
     check_absent(output)
     check_pictured(picture)
     aims = _aims(calibrate, cost, min_recall=min_recall, min_precision=min_precision, unknown_below=unknown_below)
+    told: list[HeldOut] = []
     with waiting(f"training {model}"):
-        bundle, held_out = train_and_score(
+        bundle = fit(
             open_store(store),
             model,
             params=parse_assignments(params or []),
@@ -137,8 +138,10 @@ def train(
             by=check_by(by),
             aims=aims,
             folds=folds if scored or picture or aims.need_held_out else None,
+            on_held_out=told.append,
         )
     bundle.save(output)
+    held_out = told[0] if told else None
     if held_out is not None and picture:
         _draw_reliability(held_out, bundle, picture)
     if json:

@@ -1,6 +1,6 @@
 """From a store to a bundle: a fitted model, and what held-out groups say about how to use it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,13 +28,6 @@ class HeldOut(NamedTuple):
     calibrated: Evaluation
 
 
-class Training(NamedTuple):
-    """A bundle, and the held-out probabilities behind its decisions and metrics; None where none were needed."""
-
-    bundle: Bundle
-    held_out: HeldOut | None
-
-
 def train(
     store: "FeatureStore",
     model_name: str,
@@ -45,6 +38,7 @@ def train(
     by: By | None = None,
     aims: Aims | None = None,
     folds: int | None = None,
+    on_held_out: Callable[[HeldOut], None] | None = None,
 ) -> Bundle:
     """Train a plugin on a store; the test clips of a given split are held out.
 
@@ -57,26 +51,12 @@ def train(
         by: whether it is to answer for recordings or for clips; None is recordings where they have several clips.
         aims: what its decisions are to achieve.
         folds: of whole groups, on which it is scored; None scores nothing, unless the aims need it (by 5 folds).
+        on_held_out: called with the probabilities that the decisions and the scores come from, where there are any.
 
     Raises:
         LearnError: clips that cannot be learned from, features of another recipe than the plugin requires, or aims out of reach.
         PluginError: an unknown plugin or parameter.
     """
-    return train_and_score(store, model_name, params=params, seed=seed, threads=threads, by=by, aims=aims, folds=folds).bundle
-
-
-def train_and_score(
-    store: "FeatureStore",
-    model_name: str,
-    *,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    threads: int = 1,
-    by: By | None = None,
-    aims: Aims | None = None,
-    folds: int | None = None,
-) -> Training:
-    """`train`, with the held-out probabilities."""
     model, aims = load_plugin(model_name).from_params(params or {}, seed=seed, threads=threads), aims or Aims()
     model.check_recipe(store.recipe, source=str(store.path))
     dataset = Dataset.from_store(store)
@@ -85,14 +65,16 @@ def train_and_score(
     learned = dataset if split is None else dataset.keep(split.train)
     unit = unit_of(learned.paths, learned.labels, check_by(by))
     decisions = Decisions(costs=aims.costs, unknown_below=aims.unknown_below)
-    held_out, metrics = None, None
+    metrics = None
     if folds is not None or aims.need_held_out:
         raw = evaluate(learned, model_name, params=params, folds=folds or 5, seed=seed, threads=threads, by=unit)
         decisions, calibrated = decide(aims, raw.probabilities, raw.labels, groups=raw.groups, classes=raw.classes, seed=seed)
         held_out = HeldOut(raw, with_probabilities(raw, calibrated, seed=seed))
+        if on_held_out is not None:
+            on_held_out(held_out)
         metrics = _metrics(held_out, decisions, folds=folds or 5)
     learned.fit(model, np.arange(len(learned)))
-    bundle = Bundle(
+    return Bundle(
         model=model,
         plugin=plugin_info(model_name),
         recipe=store.recipe,
@@ -107,7 +89,6 @@ def train_and_score(
         metrics=metrics,
         band_means=_band_means(learned),
     )
-    return Training(bundle, held_out)
 
 
 def _metrics(held_out: HeldOut, decisions: Decisions, *, folds: int) -> dict[str, Any]:
