@@ -34,8 +34,8 @@ def read_corpus(
     What can be read: a folder whose sub-folders are classes; a `.zip`, `.tar`, `.tar.gz`, `.tar.bz2` or `.tar.xz` of one; a CSV, TSV, JSONL
     or Parquet table, or a folder with `train.csv` beside `test.csv`; Parquet with audio in it, as Hugging Face datasets writes it; a Kaldi
     data directory; lhotse's JSONL; WebDataset shards, as `shard-{000..009}.tar` or the folder that they lie in; a manifest that was written
-    before; each of these behind any URL that fsspec knows; and an iterable of `(id, samples, sample_rate, label)`, where samples are an
-    array `(samples,)` or `(samples, channels)` of int16, int32, float32 or float64, or a function that returns one.
+    before; a single recording; each of these behind any URL that fsspec knows; and an iterable of `(id, samples, sample_rate, label)`,
+    where samples are an array `(samples,)` or `(samples, channels)` of int16, int32, float32 or float64, or a function that returns one.
 
     Args:
         corpus: where it lies, or the samples.
