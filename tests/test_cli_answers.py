@@ -106,3 +106,10 @@ def test_store_as_corpus__is_named(fastspec, store, tmp_path):
     code, _, err = fastspec("featurize", store, "-o", tmp_path / "s.zarr")
     assert (code, err.count("\n")) == (2, 1)
     assert "s.zarr is a store that featurize wrote, not a corpus" in err
+
+
+def test_split_into_a_folder_without_a_share__says_what_to_give(fastspec, sounds, tmp_path):
+    code, _, err = fastspec("split", sounds, "-o", tmp_path / "sp")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"give --test 0.2 for them, or {tmp_path / 'sp'}.csv" in err
+    assert "give " + f"{tmp_path / 'm'}.csv" in fastspec("scan", sounds, "-o", tmp_path / "m")[2]
