@@ -59,7 +59,7 @@ def store(sounds, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "s.zarr"
     result = fastspec("featurize", sounds, "-o", path, "--preset", "torchaudio", "--set", "log=db", "--group-from", r"/(\d+)-")
     assert result.returncode == 0, result.stderr
-    assert "41 clips, 2 classes" in result.stdout
+    assert "41 recordings, 2 classes" in result.stdout
     assert "clips of 0.5 s -> (41, 41, 128) float32, 10.2 MiB in 1 chunk;" in result.stdout
     assert "40 ok, 1 unreadable" in result.stdout
     assert "broken.wav" in result.stdout

@@ -176,7 +176,7 @@ def test_digest__depends_on_rows_and_order_and_not_on_the_place(tmp_path):
 def test_manifest__says_what_it_holds(tmp_path):
     manifest = read_corpus(plant(tmp_path, "a/x.wav", "b/y.wav", "z.wav", "README"))
     assert manifest.classes == ["a", "b"]
-    assert repr(manifest) == f"<Manifest of {str(tmp_path)!r}: 3 clips, 2 classes, 1 other file ignored>"
+    assert repr(manifest) == f"<Manifest of {str(tmp_path)!r}: 3 recordings, 2 classes, 1 other file ignored>"
 
 
 def test_patterns__group_1_is_the_value_and_no_match_is_none(tmp_path):

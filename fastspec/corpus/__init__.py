@@ -50,7 +50,7 @@ def read_corpus(
 
     >>> import numpy as np
     >>> read_corpus([("a", np.zeros(8000, np.float32), 8000, "quiet")])
-    <Manifest of 'samples in memory': 1 clip, 1 class>
+    <Manifest of 'samples in memory': 1 recording, 1 class>
     """
     patterns = _compile(label_from, group_from)
     _check_columns(columns or {})
