@@ -32,7 +32,7 @@ def sounds(tmp_path_factory):
 def store(sounds, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "s.zarr"
     told = featurize(sounds, path)
-    assert "41 clips, 2 classes" in told
+    assert "41 recordings, 2 classes" in told
     assert "clips of 0.5 s -> (41, 41, 128) float32, 10.2 MiB in 1 chunk;" in told
     assert "40 ok, 1 unreadable" in told
     assert "broken.wav" in told

@@ -83,7 +83,7 @@ def test_training_with_a_threshold__names_both_how_often_the_likeliest_class_and
 
 
 def test_calibration_that_makes_probabilities_worse__is_warned_of(fastspec, store, tmp_path, monkeypatch):
-    def worse(aims, probabilities, labels, *, classes, **_):
+    def worse(_aims, probabilities, _labels, *, classes, **_):
         return Decided(Decisions(calibration=Calibration.neutral(len(classes))), np.full_like(probabilities, 1 / len(classes)))
 
     monkeypatch.setattr("fastspec.learn.training.decide", worse)
@@ -91,3 +91,25 @@ def test_calibration_that_makes_probabilities_worse__is_warned_of(fastspec, stor
     assert (code, err.count("\n")) == (0, 1)
     assert "calibrated, the probabilities are worse: log-loss 0.693 on groups that the calibration had not met" in err
     assert "which is worse" in (tmp_path / "m" / "README.md").read_text()
+
+
+# --- what was not meant so ---------------------------------------------------------------------------------------------------------
+
+
+def test_single_recording__is_featurized(fastspec, sounds, tmp_path):
+    code, out, _ = fastspec("featurize", sounds / "low" / "0.wav", "-o", tmp_path / "s.zarr", "--workers", 0)
+    assert code == 0
+    assert "1 ok" in out
+
+
+def test_store_as_corpus__is_named(fastspec, store, tmp_path):
+    code, _, err = fastspec("featurize", store, "-o", tmp_path / "s.zarr")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "s.zarr is a store that featurize wrote, not a corpus" in err
+
+
+def test_split_into_a_folder_without_a_share__says_what_to_give(fastspec, sounds, tmp_path):
+    code, _, err = fastspec("split", sounds, "-o", tmp_path / "sp")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"give --test 0.2 for them, or {tmp_path / 'sp'}.csv" in err
+    assert "give " + f"{tmp_path / 'm'}.csv" in fastspec("scan", sounds, "-o", tmp_path / "m")[2]

@@ -166,7 +166,7 @@ def test_split_into_a_folder__is_two_tables_that_are_a_corpus_together_and_apart
     assert both.table["split"].value_counts(sort=True).rows() == [("train", 18), ("test", 6)]
     assert all(Path(both.open(path)).is_file() for path in both.table["path"])
     refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "sides", "--test", "0.25"), 2, "exists; remove it")
-    refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "folds", "--folds", "2"), 2, "an ending that a manifest cannot have")
+    refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "folds", "--folds", "2"), 2, "give --test 0.2 for them, or ")
     refused(fastspec("split", sounds, *GROUPS, "-o", tmp_path / "a.txt", "--test", "0.25"), 2, "for a folder of train.csv and test.csv")
     assert {path.name for path in tmp_path.iterdir()} == {"sounds", "m.parquet", "sides"}
 

@@ -139,12 +139,30 @@ def test_folder_that_cannot_be_listed__is_refused_by_name(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "name, message", [("gone", "does not exist"), ("a.wav", "not a kind of corpus"), ("list.xlsx", "not a kind of corpus")]
+    "name, message", [("gone", "does not exist"), ("gone.wav", "does not exist"), ("list.xlsx", "not a kind of corpus")]
 )
 def test_what_is_no_corpus__is_refused_with_what_is_allowed(tmp_path, name, message):
-    plant(tmp_path, "a.wav", "list.xlsx")
+    plant(tmp_path, "list.xlsx")
     with pytest.raises(CorpusError, match=rf"{message}.* give a folder .* \.zip .*\.csv"):
         read_corpus(tmp_path / name)
+
+
+def test_single_recording__is_a_corpus_of_one_beside_what_else_lies_there(tmp_path):
+    plant(tmp_path, "a/x.wav", "a/y.wav")
+    manifest = read_corpus(tmp_path / "a" / "x.wav")
+    assert (manifest.table["path"].to_list(), manifest.classes, manifest.source) == (["x.wav"], [], str(tmp_path / "a" / "x.wav"))
+    assert manifest.open("x.wav") == tmp_path / "a" / "x.wav"
+    with pytest.raises(CorpusError, match="has no columns to choose from"):
+        read_corpus(tmp_path / "a" / "x.wav", columns={"label": "species"})
+
+
+@pytest.mark.parametrize(
+    "mark, message", [("fastspec.json", "is a store .* recordings that it was made of"), ("bundle.json", "is a trained model")]
+)
+def test_what_fastspec_wrote_itself__is_named_and_not_read_as_a_table(tmp_path, mark, message):
+    plant(tmp_path, mark, "ledger.parquet")
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(tmp_path)
 
 
 def test_digest__depends_on_rows_and_order_and_not_on_the_place(tmp_path):
@@ -158,7 +176,7 @@ def test_digest__depends_on_rows_and_order_and_not_on_the_place(tmp_path):
 def test_manifest__says_what_it_holds(tmp_path):
     manifest = read_corpus(plant(tmp_path, "a/x.wav", "b/y.wav", "z.wav", "README"))
     assert manifest.classes == ["a", "b"]
-    assert repr(manifest) == f"<Manifest of {str(tmp_path)!r}: 3 clips, 2 classes, 1 other file ignored>"
+    assert repr(manifest) == f"<Manifest of {str(tmp_path)!r}: 3 recordings, 2 classes, 1 other file ignored>"
 
 
 def test_patterns__group_1_is_the_value_and_no_match_is_none(tmp_path):

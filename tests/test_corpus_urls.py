@@ -100,13 +100,19 @@ def test_inputs_of_several_kinds__are_joined_under_their_addresses(memory, tmp_p
         ("memory://top/gone.zip", "does not exist"),
         ("memory://top/gone", "does not exist"),
         ("nosuchprotocol://x/y", "cannot be reached: Protocol not known"),
-        ("memory://top/folder/a/x.wav", "not a kind of corpus"),
+        ("memory://top/folder/a/gone.wav", "does not exist"),
     ],
 )
 @pytest.mark.usefixtures("memory")
 def test_address_that_leads_nowhere__is_refused(address, message):
     with pytest.raises(CorpusError, match=message):
         read_corpus(address)
+
+
+def test_single_recording_behind_a_url__is_a_corpus_of_one(memory):
+    manifest = read_corpus(f"{memory}/folder/a/x.wav")
+    assert manifest.table["path"].to_list() == ["x.wav"]
+    assert manifest.open("x.wav") == read_corpus(f"{memory}/folder").open("a/x.wav")
 
 
 def test_file_behind_a_url_that_goes_or_is_too_large__costs_its_row(memory, monkeypatch):

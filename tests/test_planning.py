@@ -58,6 +58,15 @@ def test_plan__is_what_a_run_then_makes_and_writes_nothing(folder, tmp_path, fla
     assert row["free_bytes"] > 0
 
 
+def test_sample_of_windows__has_no_clip_twice(write_tone, tmp_path):
+    for i in range(30):
+        write_tone(tmp_path / "c" / f"{i}.wav", seconds=1.5 + i % 3)
+    row = plan_json(tmp_path, "-o", tmp_path / "s.zarr", "--window", "0.5")
+    assert row["clips"] == 150
+    assert row["recordings"] == 30
+    assert 0 < row["sampled_clips"] <= 150
+
+
 @pytest.mark.corpus
 def test_plan_of_real_recordings__is_what_a_run_then_makes(fish, tmp_path):
     recipe = preset("torchaudio", n_fft=1024, win_length=400, hop_length=20, n_mels=128, log="db", clip_s=1.0)
@@ -71,10 +80,10 @@ def test_plan_as_text__has_a_line_for_each_question(folder, tmp_path):
     command = ["featurize", str(folder), "-o", str(tmp_path / "new" / "s.zarr"), "--clip", "0.5", "--plan", "--compression", "zstd"]
     lines = CliRunner().invoke(app, command).output.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["clips", "features", "partitions", "on", "memory", "time"]
-    assert lines[0] == "clips       6 of 0.5 s, from 6 recordings"
+    assert lines[0] == "clips       6 of 0.5 s, cut from 6 recordings"
     assert "on disk     at most 11.0 MiB, and the ledger; " in lines[3]
     assert " free" in lines[3]
-    assert "an estimate by 6 clips; writing comes on top" in lines[5]
+    assert "an estimate by 6 of these 6 clips; writing comes on top" in lines[5]
     assert lines[-1].endswith("s.zarr: nothing was written")
 
 

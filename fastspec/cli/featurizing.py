@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 Corpus = Annotated[
     str,
     typer.Argument(
-        help="A folder of class folders, an archive of one, a table with 'path', a Kaldi or lhotse directory, shards, or a URL."
+        help="A folder of class folders, an archive of one, a table with 'path', a recording, Kaldi, lhotse, shards, or a URL of any."
     ),
 ]
 Output = Annotated[str, typer.Option("-o", "--output", metavar="STORE", help="The store to write: a folder or a URL.", show_default=False)]

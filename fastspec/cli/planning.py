@@ -44,9 +44,10 @@ def _lines(forecast: "Forecast", store: str) -> list[str]:
     row, policy = _row(forecast), forecast.layout.recipe.clip
     windows = "" if policy.hop_s is None else f" every {policy.hop_s:g} s"
     done = f", {row['clips_done']:,} of them done" if row["clips_done"] else ""
-    time = f"about {format_duration(forecast.seconds)}, an estimate by {counted(forecast.sampled_clips, 'clip')}; writing comes on top"
+    sample = f"{forecast.sampled_clips:,} of these {counted(row['clips'], 'clip')}"
+    time = f"about {format_duration(forecast.seconds)}, an estimate by {sample}; writing comes on top"
     return [
-        f"clips       {row['clips']:,} of {policy.clip_s:g} s{windows}, from {counted(row['recordings'], 'recording')}{done}",
+        f"clips       {row['clips']:,} of {policy.clip_s:g} s{windows}, cut from {counted(row['recordings'], 'recording')}{done}",
         f"features    {forecast.layout.shape} {row['dtype']}; recipe {row['digest'][:12]}",
         f"partitions  {row['partitions']:,} of up to {counted(row['partition_clips'], 'clip')}; {counted(row['chunks'], 'chunk')}",
         f"on disk     {'at most ' * (row['compression'] != 'none')}{format_bytes(row['bytes'])}, and the ledger{_room(forecast)}",

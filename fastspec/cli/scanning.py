@@ -108,6 +108,9 @@ def split(
 
     if folds is not None and test is not None:
         raise LearnError("--folds is given with --test; give --folds for cross-validation, or --test for one split")
+    if test is None and not output.suffix:
+        advice = f"give --test 0.2 for them, or {output}.csv for the column 'fold' that --folds writes"
+        raise LearnError(f"{output} has no ending, as a folder of train.csv and test.csv has none; {advice}")
     check_output(output, folder=test is not None)
     manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
     hidden = json or manifest.found is not None

@@ -34,8 +34,8 @@ def read_corpus(
     What can be read: a folder whose sub-folders are classes; a `.zip`, `.tar`, `.tar.gz`, `.tar.bz2` or `.tar.xz` of one; a CSV, TSV, JSONL
     or Parquet table, or a folder with `train.csv` beside `test.csv`; Parquet with audio in it, as Hugging Face datasets writes it; a Kaldi
     data directory; lhotse's JSONL; WebDataset shards, as `shard-{000..009}.tar` or the folder that they lie in; a manifest that was written
-    before; each of these behind any URL that fsspec knows; and an iterable of `(id, samples, sample_rate, label)`, where samples are an
-    array `(samples,)` or `(samples, channels)` of int16, int32, float32 or float64, or a function that returns one.
+    before; a single recording; each of these behind any URL that fsspec knows; and an iterable of `(id, samples, sample_rate, label)`,
+    where samples are an array `(samples,)` or `(samples, channels)` of int16, int32, float32 or float64, or a function that returns one.
 
     Args:
         corpus: where it lies, or the samples.
@@ -50,7 +50,7 @@ def read_corpus(
 
     >>> import numpy as np
     >>> read_corpus([("a", np.zeros(8000, np.float32), 8000, "quiet")])
-    <Manifest of 'samples in memory': 1 clip, 1 class>
+    <Manifest of 'samples in memory': 1 recording, 1 class>
     """
     patterns = _compile(label_from, group_from)
     _check_columns(columns or {})

@@ -54,6 +54,12 @@ def read_recording(path: Path) -> Manifest:
     return Manifest(table_of_paths([name], [None]), name, Files(Path(), {} if name == path.as_posix() else {name: path.as_posix()}))
 
 
+def read_beside(place: Place) -> Manifest:
+    """The manifest of a single audio file as a corpus: its path counts from the folder that it lies in."""
+    name = as_text(place.name)
+    return Manifest(table_of_paths([name], [None]), str(place), Files(place.parent, {} if name == place.name else {name: place.name}))
+
+
 def join_manifests(manifests: Sequence[Manifest], roots: Sequence[Place]) -> Manifest:
     """One manifest of several; the rows of a corpus bear its name before their own paths.
 

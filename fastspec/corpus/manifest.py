@@ -111,7 +111,10 @@ class Manifest:
     def __repr__(self) -> str:
         such = f" ({self.unread[0]!r} is one)" if self.unread else ""
         ignored = f", {counted(self.ignored, 'other file')} ignored{such}" if self.ignored else ""
-        return f"<Manifest of {self.source!r}: {counted(len(self), 'clip')}, {counted(len(self.classes), 'class', 'classes')}{ignored}>"
+        n_recordings = self.table["path"].n_unique()
+        several = f"{counted(len(self), 'clip')} of " if n_recordings < len(self) else ""
+        rows = f"{several}{counted(n_recordings, 'recording')}, {counted(len(self.classes), 'class', 'classes')}"
+        return f"<Manifest of {self.source!r}: {rows}{ignored}>"
 
     def _repr_html_(self) -> str:
         counts = self.table["label"].drop_nulls().value_counts(sort=True)

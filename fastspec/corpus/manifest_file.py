@@ -27,17 +27,23 @@ def check_output(path: Path, *, folder: bool = False) -> None:
     """That a manifest can be written there, or into a new folder of that name: CorpusError for another ending, and for what exists."""
     if path.suffix.lower() not in _WRITERS and not (folder and not path.suffix):
         also = ", or a name without one, for a folder of train.csv and test.csv" if folder else ""
-        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}{also}")
+        raise _refused_ending(path, also)
     if path.exists():
         raise CorpusError(f"{path} exists; remove it, or choose another name")
     if not path.parent.is_dir():
         raise CorpusError(f"{path.parent} is not a folder that manifests can be written to; make it, or choose another")
 
 
+def _refused_ending(path: Path, also: str = "") -> CorpusError:
+    if not path.suffix:
+        return CorpusError(f"{path} has no ending, which says how a manifest is written; give {path}.csv, {path}.jsonl or {path}.parquet")
+    return CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}{also}")
+
+
 def write_manifest(manifest: Manifest, path: Path) -> Path:
     """Write a manifest so that its rows find their recordings from the file's folder; CorpusError as `Manifest.write` has it."""
     if path.suffix.lower() not in _WRITERS:
-        raise CorpusError(f"{path} has an ending that a manifest cannot have; {choices(path.suffix, _WRITERS)}")
+        raise _refused_ending(path)
     addresses = find_addresses(manifest, path.parent)
     table = manifest.table.with_columns(addresses["path"])
     if addresses[READ_FROM].null_count() < len(table):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastspec.corpus.archive import read_archive
 from fastspec.corpus.folder import read_folder, walk
+from fastspec.corpus.inputs import read_beside
 from fastspec.corpus.kaldi import read_kaldi
 from fastspec.corpus.labels import is_audio, table_format
 from fastspec.corpus.lhotse import find_lhotse, lhotse_kind, read_lhotse
@@ -18,9 +19,15 @@ from fastspec.corpus.webdataset import read_tars
 from fastspec.errors import CorpusError
 
 ALLOWED = (
-    "give a folder whose sub-folders are classes, a .zip or .tar of one, a table (.csv, .tsv, .jsonl, .parquet) with 'path', "
+    "give a folder whose sub-folders are classes, a .zip or .tar of one, a table (.csv, .tsv, .jsonl, .parquet) with 'path', a recording, "
     "a Kaldi or lhotse directory, WebDataset shards, or a URL of any of these"
 )
+# Files that tell what a folder is: no corpus, though there is Parquet in it.
+_MARKS = {
+    "fastspec.json": "a store that featurize wrote, not a corpus; give it to train, evaluate, leaderboard, predict, plot or report, "
+    "and to featurize the recordings that it was made of",
+    "bundle.json": "a trained model, not a corpus; give it to predict, evaluate --model, explain or serve",
+}
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_SHARDS = 100_000
 
@@ -35,7 +42,9 @@ def read_address(address: str | os.PathLike[str] | UrlPath, columns: Mapping[str
         return _read_file(_existing(place), columns)
     if place.is_dir():
         return _read_directory(place, columns)
-    _existing(place)
+    if is_audio(_existing(place).name):
+        _refuse_columns(place, columns)
+        return read_beside(place)
     raise CorpusError(f"{place} is not a kind of corpus that can be read; {ALLOWED}")
 
 
@@ -86,6 +95,9 @@ def _read_file(place: Place, columns: Mapping[str, str]) -> Manifest:
 def _read_directory(folder: Place, columns: Mapping[str, str]) -> Manifest:
     """A folder by what is directly in it; with none of the marks of anything else it is one of class folders."""
     names, source = list_names(folder), str(folder)
+    for mark, what in _MARKS.items():
+        if mark in names:
+            raise CorpusError(f"{folder} is {what}")
     if "wav.scp" in names:
         return read_kaldi(folder, columns)
     if lhotse := find_lhotse(folder, names):

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -94,9 +95,10 @@ def _time_sample(clips: Manifest, layout: Layout, *, workers: int) -> tuple[int,
     """How many clips were computed, and the seconds that took."""
     recipe = layout.recipe
     front, tally, groups = FrontEnd(recipe), Tally("features", len(clips)), _spread_groups(clips, recipe)
+    following = dict(pairwise(sorted([*groups, len(clips)])))  # where the next begins, so that no clip is taken twice
 
     def compute(start: int) -> int:
-        rows = clips.rows(start, start + group_clips(recipe))
+        rows = clips.rows(start, min(start + group_clips(recipe), following[start]))
         loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
         compute_rows(rows, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=layout.dtype)
         return len(rows)
