@@ -15,7 +15,7 @@ import soundfile
 import zarr
 from polars.testing import assert_frame_equal
 from signals import write_noise
-from stores import promised_bytes
+from stores import DYING, promised_bytes
 
 from fastspec.corpus import read_corpus
 from fastspec.errors import FastspecError, StoreError
@@ -161,21 +161,10 @@ def test_stream__gives_the_rows_of_the_store(store, manifest):
 
 # --- stopping and going on ---------------------------------------------------------------------------------------------------------
 
-CHILD = """
-import os, signal, sys
-import fastspec.store.writing as writing
+FEATURIZE = f"""{DYING}
 from fastspec.corpus import read_corpus
-from fastspec.pipeline import featurize
 from fastspec.spec import Recipe
-corpus, output, recipe, function, call = sys.argv[1:]
-original, calls = getattr(writing, function), []
-def die_at_the_call(*args, **options):
-    calls.append(1)
-    if len(calls) == int(call):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **options)
-setattr(writing, function, die_at_the_call)
-featurize(read_corpus(corpus), output, recipe=Recipe.from_json(recipe), workers=2)
+featurize(read_corpus(corpus), store, recipe=Recipe.from_json(*rest), workers=2)
 """
 
 # While the store is drafted; before the first chunk is flushed and the third; before the first commit and the last; before the ledger, what
@@ -187,7 +176,7 @@ INSTANTS += [("write_atomically", 1), ("write_atomically", 3), ("remove_tree", 1
 @pytest.mark.parametrize("function, call", INSTANTS)
 def test_killed_run__resumed_gives_the_same_bytes(store, folder, manifest, tmp_path, function, call):
     output = tmp_path / "s.zarr"
-    command = [sys.executable, "-c", CHILD, str(folder), str(output), RECIPE.to_json(), function, str(call)]
+    command = [sys.executable, "-c", FEATURIZE, function, str(call), str(folder), str(output), RECIPE.to_json()]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     if not (output / "finished.json").exists():
         with pytest.raises(StoreError):

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from stores import DYING
 from typer.testing import CliRunner
 
 from fastspec.cli.app import app
@@ -165,20 +166,7 @@ def test_updated_store__can_be_repaired(both):
     assert open_store(path).status_counts() == {"ok": 70, "removed": 2}
 
 
-CHILD = """
-import os, signal, sys
-import fastspec.store.writing as writing
-from fastspec.pipeline import update
-corpus, store, function, call = sys.argv[1:]
-original, calls = getattr(writing, function), []
-def die_at_the_call(*args, **options):
-    calls.append(1)
-    if len(calls) == int(call):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **options)
-setattr(writing, function, die_at_the_call)
-update(store, corpus, workers=2)
-"""
+UPDATE = DYING + "update(store, corpus, workers=2)"
 
 # While the plan is written; after a chunk is; before a commit; before the ledger, timings, manifest, layout and hashes; at the end.
 INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_record", 1), ("write_record", 3)]
@@ -189,7 +177,7 @@ INSTANTS += [("write_atomically", n) for n in range(2, 7)] + [("remove_tree", 1)
 def test_killed_update__goes_on_to_the_same_store(both, tmp_path, function, call):
     corpus, path = both
     change(corpus)
-    command = [sys.executable, "-c", CHILD, str(corpus), str(path), function, str(call)]
+    command = [sys.executable, "-c", UPDATE, function, str(call), str(corpus), str(path)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     if (path / "update").exists():
         with pytest.raises(StoreError, match="is being brought up to date; go on with 'fastspec store update"):
