@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -175,19 +176,22 @@ def lone_scheduler():
         process.kill()
 
 
+@contextmanager
 def worker_of(address):
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
+        try:
+            yield
+        finally:
+            worker.kill()
 
 
 def test_scheduler_lost_in_the_middle__is_an_error_and_resume_finishes(lone_scheduler, in_memory, tmp_path):
     process, address = lone_scheduler
-    pid = process.pid
-    manifest = corpus_of({2 * PARTITION: lambda: os.kill(pid, signal.SIGKILL) or make_samples(2 * PARTITION)[0]})
-    with worker_of(address) as worker:
-        with pytest.raises(WorkerError, match=r"the Dask scheduler is lost .* go on with --resume"):
-            featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, scheduler=address)
-        worker.kill()
+    pid, (samples, _) = process.pid, make_samples(2 * PARTITION)  # the worker has no test's module
+    manifest = corpus_of({2 * PARTITION: lambda: os.kill(pid, signal.SIGKILL) or samples})
+    with worker_of(address), pytest.raises(WorkerError, match=r"the Dask scheduler is lost .* go on with --resume"):
+        featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, scheduler=address)
     resumed = featurize(corpus_of({}), tmp_path / "s.zarr", recipe=RECIPE, scheduler="threads", resume=True)
     assert promised_bytes(resumed.path) == promised_bytes(in_memory.path)
 
