@@ -17,6 +17,7 @@ from fastspec.cli import (
     scanning,
     serving,
     storing,
+    training,
     warming,
 )
 from fastspec.cli.helping import format_help
@@ -55,7 +56,7 @@ def _options(
 app.command("scan")(scanning.scan)
 app.command("split")(scanning.split)
 app.command("featurize")(featurizing.featurize)
-app.command("train")(learning.train)
+app.command("train")(training.train)
 app.command("evaluate")(learning.evaluate)
 app.command("leaderboard")(learning.leaderboard)
 app.command("predict")(predicting.predict)
