@@ -113,3 +113,49 @@ def test_split_into_a_folder_without_a_share__says_what_to_give(fastspec, sounds
     assert (code, err.count("\n")) == (2, 1)
     assert f"give --test 0.2 for them, or {tmp_path / 'sp'}.csv" in err
     assert "give " + f"{tmp_path / 'm'}.csv" in fastspec("scan", sounds, "-o", tmp_path / "m")[2]
+
+
+@pytest.mark.parametrize(
+    "command, told",
+    [
+        (["featurize", "--clip", "-3"], "--clip is -3.0; give a length in seconds"),
+        (["featurize", "--window", "0"], "--window is 0.0; give a length in seconds"),
+        (["featurize", "--window=1", "--hop", "0"], "--hop is 0.0; give 0.001 to 86400 seconds, or none for one clip a recording"),
+        (["featurize", "--hop", "1"], "--hop is 1.0 without --window; give the length of a window too, as in --window 3.0"),
+        (["featurize", "--set", "clip_s=-3"], "clip_s is -3.0; give a length in seconds"),
+        (["featurize", "--set", "clop_s=3"], "clip_s"),
+        (["featurize", "--label-from", "x"], "--label-from is 'x', which has no group"),
+        (["scan", "--group-from", "("], "--group-from is '(', which is not a valid regular expression"),
+        (["featurize", "--memory", "x"], "--memory 'x' cannot be read"),
+        (["featurize", "--max-failed", "x"], "--max-failed 'x' cannot be read"),
+        (["featurize", "--timeout", "0"], "--timeout is 0 s"),
+        (["featurize", "--scheduler", "x"], "--scheduler 'x' is unknown"),
+        (["split", "--folds", "1"], "--folds is 1; give 2 or more"),
+        (["split", "--test", "3"], "--test is 3; give more than 0 and less than 1"),
+    ],
+)
+def test_wrong_option__is_called_as_it_was_typed(fastspec, sounds, tmp_path, command, told):
+    output = [] if command[0] == "scan" else ["-o", tmp_path / "o.csv"]
+    code, _, err = fastspec(command[0], sounds, *output, *command[1:])
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err
+
+
+@pytest.mark.parametrize(
+    "command, told",
+    [
+        (["evaluate", "-m", "lda", "--folds", "1"], "--folds is 1; give 2 or more"),
+        (["evaluate", "-m", "lda", "--repeats", "0"], "--repeats is 0; give 1 or more"),
+        (["evaluate", "-m", "lda", "--by", "day"], "--by is 'day'; known are: clip, recording"),
+        (["train", "-m", "lda", "--calibrate", "x"], "--calibrate is 'x'; known are: isotonic, none, temperature"),
+        (["train", "-m", "lda", "--unknown-below", "3"], "--unknown-below is 3; give a number above 0"),
+        (["train", "-m", "lda", "--min-recall", "low"], "--min-recall 'low' cannot be read; give CLASS=SHARE"),
+        (["train", "-m", "lda", "--min-precision", "low=2"], "the least precision of 'low' is 2; give a number above 0"),
+        (["train", "-m", "lda", "--cost", "low"], "--cost 'low' cannot be read"),
+    ],
+)
+def test_wrong_option_of_learning__is_called_as_it_was_typed(fastspec, store, tmp_path, command, told):
+    output = ["-o", tmp_path / "model"] if command[0] == "train" else []
+    code, _, err = fastspec(command[0], store, *output, *command[1:])
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err
