@@ -1,6 +1,9 @@
 """What commands say to who has read nothing but README: which numbers they give, and what to do where something was not meant so."""
 
+import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -91,6 +94,26 @@ def test_calibration_that_makes_probabilities_worse__is_warned_of(fastspec, stor
     assert (code, err.count("\n")) == (0, 1)
     assert "calibrated, the probabilities are worse: log-loss 0.693 on groups that the calibration had not met" in err
     assert "which is worse" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_prediction_of_few__is_printed_with_its_probabilities(fastspec, store, sounds, tmp_path, monkeypatch):
+    fastspec("train", store, "-m", "lda", "-o", tmp_path / "model")
+    monkeypatch.chdir(sounds.parent)
+    Path("broken.wav").write_bytes(b"no sound")
+    command = ["predict", tmp_path / "model", "sounds/low/0.wav", "broken.wav"]
+    code, out, _ = fastspec(*command, "-o", tmp_path / "p.csv", "-q")
+    assert code == 0
+    assert re.search(r"\nsounds/low/0\.wav +low +low [01]\.\d{3}, high 0\.\d{3}\n", out)
+    assert re.search(r"\nbroken\.wav +unreadable", out)
+    (row,) = json.loads(fastspec(*command, "-o", tmp_path / "q.csv", "--json")[1])["rows"]
+    assert ([first["predicted"] for first in row["first"]], row["predicted"]) == (["low", None], {"low": 1})
+    assert sum(row["first"][0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_prediction_of_many__says_how_often_each_answer_was_given(fastspec, store, sounds, tmp_path):
+    fastspec("train", store, "-m", "lda", "-o", tmp_path / "model")
+    out = fastspec("predict", tmp_path / "model", sounds, "-o", tmp_path / "p.csv")[1]
+    assert "answers: 8 high, 8 low\n" in out
 
 
 # --- what was not meant so ---------------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fastspec.report.tables import leaderboard_table as leaderboard_table
     from fastspec.report.tables import ledger_table as ledger_table
     from fastspec.report.tables import parity_table as parity_table
+    from fastspec.report.tables import predictions_table as predictions_table
     from fastspec.report.tables import scores_table as scores_table
     from fastspec.report.waveform import plot_waveform as plot_waveform
 
@@ -52,6 +53,7 @@ _HOMES = {
     "ledger_table": "tables",
     "parity_table": "tables",
     "parse_size": "look",
+    "predictions_table": "tables",
     "plot": "plotting",
     "plot_benchmark": "benchmark_picture",
     "plot_classes": "corpus_pictures",
