@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastspec.errors import FastspecError
+from fastspec.installation import extra_command
 
 if TYPE_CHECKING:
     from fastspec.report.benchmark_picture import plot_benchmark as plot_benchmark
@@ -97,7 +98,7 @@ def __getattr__(name: str) -> Any:
         if missing not in _PACKAGES:
             raise
         package = _PACKAGES[missing]
-        raise ReportError(f"{name} needs {package}, which is not installed; run: pip install 'fastspec[report]'") from None
+        raise ReportError(f"{name} needs {package}, which is not installed; run: {extra_command('report')}") from None
     return getattr(home, name)
 
 
