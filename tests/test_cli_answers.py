@@ -13,6 +13,7 @@ import soundfile
 from fastspec import cli
 from fastspec.learn.calibration import Calibration
 from fastspec.learn.decisions import Decided, Decisions
+from fastspec.presets import PRESETS, PURPOSES
 
 
 @pytest.fixture
@@ -114,6 +115,15 @@ def test_prediction_of_many__says_how_often_each_answer_was_given(fastspec, stor
     fastspec("train", store, "-m", "lda", "-o", tmp_path / "model")
     out = fastspec("predict", tmp_path / "model", sounds, "-o", tmp_path / "p.csv")[1]
     assert "answers: 8 high, 8 low\n" in out
+
+
+def test_list_of_presets__says_what_each_is_for_in_80_columns(fastspec):
+    assert list(PURPOSES) == list(PRESETS)
+    code, out, _ = fastspec("preset", "list")
+    assert (code, "needs the preset of its name" in out) == (0, True)
+    assert max(map(len, out.splitlines())) <= 80
+    for name, purpose in PURPOSES.items():
+        assert re.search(rf"^{name} .* {re.escape(purpose)} *$", out, re.MULTILINE)
 
 
 # --- what was not meant so ---------------------------------------------------------------------------------------------------------
