@@ -266,6 +266,31 @@ PRESETS |= {
     "kaldi-mfcc": PRESETS["kaldi"].replace(features="mfcc", n_mels=23, n_mfcc=13, lifter=22.0, lifter_shape="kaldi", mfcc_energy=True),
 }
 
+# Which to choose for what, in a few words.
+PURPOSES: dict[str, str] = {
+    "librosa": "any sound; the default",
+    "torchaudio": "any sound, linear, as torchaudio's",
+    "kaldi": "speech, as for Kaldi's models",
+    "lhotse": "speech, as lhotse gives to icefall",
+    "whisper": "speech, input of Whisper",
+    "whisper-v3": "speech, input of Whisper large-v3",
+    "ast": "any sound, input of AST",
+    "vggish": "any sound, input of VGGish",
+    "yamnet": "any sound, input of YAMNet",
+    "nemo": "speech, input of NeMo's models",
+    "beats": "any sound, input of BEATs",
+    "speechbrain": "voices, input of SpeechBrain's",
+    "espnet": "speech, input of ESPnet's models",
+    "panns": "any sound, input of PANNs (Cnn14)",
+    "clap": "any sound, input of CLAP",
+    "aisfx": "effects, for -m transfer",
+    "resemblyzer": "voices, for -m transfer",
+    "speech-embedding": "speech, for -m transfer",
+    "librosa-mfcc": "any sound, MFCCs as librosa's",
+    "torchaudio-mfcc": "any sound, MFCCs as torchaudio's",
+    "kaldi-mfcc": "speech, MFCCs as Kaldi's",
+}
+
 
 def preset(name: str, **changes: Any) -> Recipe:
     """The recipe of a named front end, with fields of its spec or clip policy overridden.

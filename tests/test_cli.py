@@ -159,7 +159,7 @@ def test_clip_window_and_hop__say_how_many_clips_a_recording_gives(sounds, tmp_p
 
 @pytest.mark.parametrize(
     "flags, words",
-    [(["--clip", "3", "--hop", "1"], "give --clip for one clip a recording"), (["--hop", "1"], "hop_s is 1.0 without clip_s")],
+    [(["--clip", "3", "--hop", "1"], "give --clip for one clip a recording"), (["--hop", "1"], "--hop is 1.0 without --window")],
 )
 def test_windows_that_cannot_be_meant__are_one_line(sounds, tmp_path, flags, words):
     answers(fastspec("featurize", sounds, "-o", tmp_path / "s.zarr", *flags), 2, words)
@@ -236,7 +236,7 @@ def test_decisions__are_trained_shown_and_used(store, sounds, tmp_path):
     why = fastspec("explain", tmp_path / "model", next((sounds / "low").glob("0*.wav")), "-o", tmp_path / "why.png")
     assert "what speaks for low" in why.stdout
     assert {path.name for path in tmp_path.glob("why*")} == {"why.png", "why.npz"}
-    answers(fastspec("train", store, "-m", "logistic", "-o", tmp_path / "m", "--cost", "low"), 2, "cost 'low' cannot be read")
+    answers(fastspec("train", store, "-m", "logistic", "-o", tmp_path / "m", "--cost", "low"), 2, "--cost 'low' cannot be read")
 
 
 def test_leaderboard__is_kept_as_a_table_and_a_picture(store, tmp_path):

@@ -1,6 +1,9 @@
 """What commands say to who has read nothing but README: which numbers they give, and what to do where something was not meant so."""
 
+import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,6 +13,7 @@ import soundfile
 from fastspec import cli
 from fastspec.learn.calibration import Calibration
 from fastspec.learn.decisions import Decided, Decisions
+from fastspec.presets import PRESETS, PURPOSES
 
 
 @pytest.fixture
@@ -93,6 +97,35 @@ def test_calibration_that_makes_probabilities_worse__is_warned_of(fastspec, stor
     assert "which is worse" in (tmp_path / "m" / "README.md").read_text()
 
 
+def test_prediction_of_few__is_printed_with_its_probabilities(fastspec, store, sounds, tmp_path, monkeypatch):
+    fastspec("train", store, "-m", "lda", "-o", tmp_path / "model")
+    monkeypatch.chdir(sounds.parent)
+    Path("broken.wav").write_bytes(b"no sound")
+    command = ["predict", tmp_path / "model", "sounds/low/0.wav", "broken.wav"]
+    code, out, _ = fastspec(*command, "-o", tmp_path / "p.csv", "-q")
+    assert code == 0
+    assert re.search(r"\nsounds/low/0\.wav +low +low [01]\.\d{3}, high 0\.\d{3}\n", out)
+    assert re.search(r"\nbroken\.wav +unreadable", out)
+    (row,) = json.loads(fastspec(*command, "-o", tmp_path / "q.csv", "--json")[1])["rows"]
+    assert ([first["predicted"] for first in row["first"]], row["predicted"]) == (["low", None], {"low": 1})
+    assert sum(row["first"][0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_prediction_of_many__says_how_often_each_answer_was_given(fastspec, store, sounds, tmp_path):
+    fastspec("train", store, "-m", "lda", "-o", tmp_path / "model")
+    out = fastspec("predict", tmp_path / "model", sounds, "-o", tmp_path / "p.csv")[1]
+    assert "answers: 8 high, 8 low\n" in out
+
+
+def test_list_of_presets__says_what_each_is_for_in_80_columns(fastspec):
+    assert list(PURPOSES) == list(PRESETS)
+    code, out, _ = fastspec("preset", "list")
+    assert (code, "needs the preset of its name" in out) == (0, True)
+    assert max(map(len, out.splitlines())) <= 80
+    for name, purpose in PURPOSES.items():
+        assert re.search(rf"^{name} .* {re.escape(purpose)} *$", out, re.MULTILINE)
+
+
 # --- what was not meant so ---------------------------------------------------------------------------------------------------------
 
 
@@ -113,3 +146,49 @@ def test_split_into_a_folder_without_a_share__says_what_to_give(fastspec, sounds
     assert (code, err.count("\n")) == (2, 1)
     assert f"give --test 0.2 for them, or {tmp_path / 'sp'}.csv" in err
     assert "give " + f"{tmp_path / 'm'}.csv" in fastspec("scan", sounds, "-o", tmp_path / "m")[2]
+
+
+@pytest.mark.parametrize(
+    "command, told",
+    [
+        (["featurize", "--clip", "-3"], "--clip is -3.0; give a length in seconds"),
+        (["featurize", "--window", "0"], "--window is 0.0; give a length in seconds"),
+        (["featurize", "--window=1", "--hop", "0"], "--hop is 0.0; give 0.001 to 86400 seconds, or none for one clip a recording"),
+        (["featurize", "--hop", "1"], "--hop is 1.0 without --window; give the length of a window too, as in --window 3.0"),
+        (["featurize", "--set", "clip_s=-3"], "clip_s is -3.0; give a length in seconds"),
+        (["featurize", "--set", "clop_s=3"], "clip_s"),
+        (["featurize", "--label-from", "x"], "--label-from is 'x', which has no group"),
+        (["scan", "--group-from", "("], "--group-from is '(', which is not a valid regular expression"),
+        (["featurize", "--memory", "x"], "--memory 'x' cannot be read"),
+        (["featurize", "--max-failed", "x"], "--max-failed 'x' cannot be read"),
+        (["featurize", "--timeout", "0"], "--timeout is 0 s"),
+        (["featurize", "--scheduler", "x"], "--scheduler 'x' is unknown"),
+        (["split", "--folds", "1"], "--folds is 1; give 2 or more"),
+        (["split", "--test", "3"], "--test is 3; give more than 0 and less than 1"),
+    ],
+)
+def test_wrong_option__is_called_as_it_was_typed(fastspec, sounds, tmp_path, command, told):
+    output = [] if command[0] == "scan" else ["-o", tmp_path / "o.csv"]
+    code, _, err = fastspec(command[0], sounds, *output, *command[1:])
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err
+
+
+@pytest.mark.parametrize(
+    "command, told",
+    [
+        (["evaluate", "-m", "lda", "--folds", "1"], "--folds is 1; give 2 or more"),
+        (["evaluate", "-m", "lda", "--repeats", "0"], "--repeats is 0; give 1 or more"),
+        (["evaluate", "-m", "lda", "--by", "day"], "--by is 'day'; known are: clip, recording"),
+        (["train", "-m", "lda", "--calibrate", "x"], "--calibrate is 'x'; known are: isotonic, none, temperature"),
+        (["train", "-m", "lda", "--unknown-below", "3"], "--unknown-below is 3; give a number above 0"),
+        (["train", "-m", "lda", "--min-recall", "low"], "--min-recall 'low' cannot be read; give CLASS=SHARE"),
+        (["train", "-m", "lda", "--min-precision", "low=2"], "the least precision of 'low' is 2; give a number above 0"),
+        (["train", "-m", "lda", "--cost", "low"], "--cost 'low' cannot be read"),
+    ],
+)
+def test_wrong_option_of_learning__is_called_as_it_was_typed(fastspec, store, tmp_path, command, told):
+    output = ["-o", tmp_path / "model"] if command[0] == "train" else []
+    code, _, err = fastspec(command[0], store, *output, *command[1:])
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err

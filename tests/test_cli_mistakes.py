@@ -75,7 +75,7 @@ def test_archive_that_escapes__is_one_line(tmp_path):
         (["--memory", "much"], ["'much' cannot be read"]),
         (["--memory", "1MB"], ["one worker needs"]),
         (["--label-from", "("], ["not a valid regular expression"]),
-        (["--clip", "-3"], ["clip_s is -3.0"]),
+        (["--clip", "-3"], ["--clip is -3.0"]),
         (["--spec", "nowhere.toml"], ["nowhere.toml cannot be read"]),
         (["--resume", "--overwrite"], ["give one of them"]),
         (["--scheduler", "slurm"], ["'slurm' is unknown; give threads, processes"]),

@@ -175,5 +175,5 @@ def test_split_that_cannot_be__says_why_and_writes_nothing(sounds, tmp_path):
     output = tmp_path / "x.csv"
     refused(fastspec("split", sounds, *GROUPS, "-o", output), 2, "class 'a' has 4 groups, too few for 5 folds; use at most 4 folds")
     refused(fastspec("split", sounds, "-o", output, "--folds", "2", "--test", "0.2"), 2, "--folds is given with --test")
-    refused(fastspec("split", sounds, "-o", output, "--test", "1.5"), 2, "the share for testing is 1.5; give more than 0")
+    refused(fastspec("split", sounds, "-o", output, "--test", "1.5"), 2, "--test is 1.5; give more than 0")
     assert not output.exists()

@@ -121,8 +121,8 @@ def test_no_rows__have_no_answers() -> None:
         (Aims(costs={"murmer": Cost(1, 1)}), "no class 'murmer' to decide about.*did you mean 'murmur'"),
         (Aims(min_recall={"murmur": 0.9}, min_precision={"murmur": 0.9}), "a least recall and a least precision of 'murmur' are given"),
         (Aims(costs={"murmur": Cost(1, 1)}, min_recall={"normal": 0.9}), "costs and thresholds are given"),
-        (Aims(min_recall={"murmur": 1.5}), "1.5 is no share to reach"),
-        (Aims(unknown_below=0.0), "0 is no share to reach"),
+        (Aims(min_recall={"murmur": 1.5}), "the least recall of 'murmur' is 1.5; give a number above 0"),
+        (Aims(unknown_below=0.0), "unknown_below is 0; give a number above 0"),
         (Aims(costs={"murmur": Cost(-1, 1)}), "costs of 'murmur' are -1 and 1; give numbers above 0"),
     ],
 )

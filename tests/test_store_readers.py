@@ -111,7 +111,7 @@ def test_torch_dataset_without_labels__is_features_alone(tmp_path):
 
 def test_torch_dataset_without_torch__names_the_extra(store, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(StoreError, match=r"pip install 'fastspec\[torch\]'"):
+    with pytest.raises(StoreError, match=r"pip install .*\[torch\]'"):
         store.torch_dataset()
 
 

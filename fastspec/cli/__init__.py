@@ -33,7 +33,9 @@ def _run() -> int:
 
         code = build_command().main(prog_name="fastspec", standalone_mode=False)
     except FastspecError as error:
-        return _fail(str(error), error.exit_code)
+        from fastspec.cli.wording import as_typed
+
+        return _fail(as_typed(str(error), sys.argv[1:]), error.exit_code)
     except KeyboardInterrupt:
         code = 130
     except Exception as error:

@@ -19,19 +19,24 @@ PresetName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=comple
 
 @preset_app.command("list")
 def list_presets(json: Json = False, _quiet: Quiet = False) -> None:
-    """List the named front ends.
+    """List the named front ends, and what to choose each for.
 
     Example: fastspec preset list
-    """
-    from fastspec.presets import PRESETS
 
-    rows = [{"name": name, "digest": recipe.digest()} | recipe.to_dict() for name, recipe in PRESETS.items()]
+    A front end turns samples into features. To train a model of your own any will do, and librosa is a good one to begin with. One that
+    somebody else has trained needs the very features that it has learned from: choose the preset of its name.
+    """
+    from fastspec.presets import PRESETS, PURPOSES
+
+    rows = [{"name": name, "purpose": PURPOSES[name], "digest": recipe.digest()} | recipe.to_dict() for name, recipe in PRESETS.items()]
     if json:
         print_json("preset list", rows)
         return
     from fastspec.report import presets_table
 
-    show(presets_table(PRESETS))
+    show(presets_table(PRESETS, PURPOSES), "")
+    tell("For a model of your own begin with librosa. A model that is trained already")
+    tell("needs the preset of its name. Details: fastspec preset show NAME")
 
 
 @preset_app.command("show")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def predict(
     if json:
         answers = [{"label": label, "predicted": answer, "number": n} for (label, answer), n in sorted(tally.answers.items())]
         row = {"output": str(output), "classes": bundle.classes, "statuses": statuses, "answers": answers, "seen": tally.seen}
-        print_json("predict", [row])
+        print_json("predict", [row | {"predicted": tally.predicted, "first": [_plain(one, bundle.classes) for one in tally.first]}])
     else:
         _tell_predicted(tally, statuses, bundle.classes, output)
     if not statuses.get("ok"):
@@ -72,9 +72,24 @@ def _telling(predictions: Iterable["Prediction"], on_step: Callable[[str], None]
         yield prediction
 
 
+def _plain(prediction: "Prediction", classes: list[str]) -> dict[str, Any]:
+    """What is written of a prediction, its probabilities by class."""
+    told = prediction.probabilities
+    probabilities = None if told is None else dict(zip(classes, told.tolist(), strict=True))
+    kept = ("path", "start_s", "label", "predicted", "status")
+    return {name: getattr(prediction, name) for name in kept} | {"probabilities": probabilities}
+
+
 def _tell_predicted(tally: "Tally", statuses: dict[str, int], classes: list[str], output: Path) -> None:
+    """Each answer where they are few, else how often each was given; then where they are, and what is known of how true they are."""
+    from fastspec.report import predictions_table
+
     count = ", ".join(f"{n:,} {status}" for status, n in statuses.items())
     columns = f"one p_ column for each of {counted(len(classes), 'class', 'classes')}"
+    if sum(statuses.values()) == len(tally.first):
+        show(predictions_table([_plain(prediction, classes) for prediction in tally.first]), "")
+    elif tally.predicted:
+        show(f"answers: {', '.join(f'{n:,} {answer}' for answer, n in tally.predicted.most_common())}")
     tell(f"{output}: {counted(sum(statuses.values()), 'row')} ({count}), {columns}")
     if tally.answers:
         show_answers(tally.answers, classes)

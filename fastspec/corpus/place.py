@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar
 
 from fastspec.errors import CorpusError, FastspecError
+from fastspec.installation import extra_command
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -140,7 +141,7 @@ def locate_as(kind: type[Kind], address: str | os.PathLike[str]) -> Path | Kind:
         # What is there may change while a process lives: others write to it.
         system, path = url_to_fs(text, use_listings_cache=False)
     except Exception as error:  # each file system raises what its library does
-        extra = "; pip install 'fastspec[s3]'" if isinstance(error, ImportError) and text.startswith(("s3:", "s3a:")) else ""
+        extra = f"; {extra_command('s3')}" if isinstance(error, ImportError) and text.startswith(("s3:", "s3a:")) else ""
         raise kind.error(f"{text} cannot be reached: {one_line(error)}{extra or '; check the address, or give a local path'}") from None
     return Path(path) if isinstance(system, LocalFileSystem) else kind(system, path)
 

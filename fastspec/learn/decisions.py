@@ -131,10 +131,12 @@ class Aims:
         if both or (self.costs and (self.min_recall or self.min_precision)):
             what = f"a least recall and a least precision of {both[0]!r}" if both else "costs and thresholds"
             raise LearnError(f"{what} are given, and each would decide alone; give one of them")
-        shares = [*self.min_recall.values(), *self.min_precision.values()] + [self.unknown_below] * (self.unknown_below is not None)
-        for share in shares:
-            if share is not None and not 0 < share <= 1:
-                raise LearnError(f"{share:g} is no share to reach; give a number above 0 and at most 1")
+        shares = {f"the least recall of {name!r}": share for name, share in self.min_recall.items()}
+        shares |= {f"the least precision of {name!r}": share for name, share in self.min_precision.items()}
+        shares |= {} if self.unknown_below is None else {"unknown_below": self.unknown_below}
+        for what, share in shares.items():
+            if not 0 < share <= 1:
+                raise LearnError(f"{what} is {share:g}; give a number above 0 and at most 1")
         for name, cost in self.costs.items():
             if not (cost.missed > 0 and cost.false > 0 and np.isfinite(cost.missed + cost.false)):
                 raise LearnError(f"the costs of {name!r} are {cost.missed:g} and {cost.false:g}; give numbers above 0")
@@ -215,7 +217,7 @@ def parse_share(text: str) -> tuple[str, float]:
             return name, float(share)
     except ValueError:
         pass
-    raise LearnError(f"{text!r} cannot be read; give CLASS=SHARE, as in murmur=0.95")
+    raise LearnError(f"the aim {text!r} cannot be read; give CLASS=SHARE, as in murmur=0.95")
 
 
 def _cost_matrix(costs: Mapping[str, Cost], classes: Sequence[str]) -> Float64:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from fastspec.store import FeatureStore
 
 
+# Predictions that a person reads one by one.
+FIRST = 10
+
+
 class Prediction(NamedTuple):
     """What a model says about one clip, or one recording.
 
@@ -152,20 +156,28 @@ def telling_columns(bundle: Bundle, manifest: "Manifest") -> list[str]:
 
 
 class Tally:
-    """Answers beside what is true, counted while predictions pass by.
+    """What was answered, and beside what is true, counted while predictions pass by.
 
     Attributes:
+        first: the predictions that came first, at most `FIRST`.
+        predicted: how often each answer was given.
         answers: how often each (actual, predicted) pair occurs.
         seen: how many of those recordings the model learned from.
     """
 
     def __init__(self) -> None:
+        self.first: list[Prediction] = []
+        self.predicted: Counter[str] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
         self.seen = 0
 
     def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """The predictions, while those that have both an actual and a predicted class are counted."""
+        """The predictions, while they are counted, by classes where they have both an actual and a predicted one."""
         for prediction in predictions:
+            if len(self.first) < FIRST:
+                self.first.append(prediction)
+            if prediction.predicted is not None:
+                self.predicted[prediction.predicted] += 1
             if prediction.label is not None and prediction.predicted is not None:
                 self.answers[prediction.label, prediction.predicted] += 1
                 self.seen += prediction.seen

@@ -7,10 +7,13 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from fastspec.errors import PluginError, choices
+from fastspec.installation import plugin_command
 from fastspec.learn.classifier import Classifier
 
 GROUP = "fastspec.classifiers"
 RESTRICTION = "FASTSPEC_PLUGINS"
+# Distributions of their own beside fastspec, which need much that it does not, with the extra that brings it.
+_APART = {"cnn": None, "transfer": "torch"}
 
 
 class PluginInfo(NamedTuple):
@@ -92,7 +95,8 @@ def _entry_point(name: str) -> EntryPoint:
     found = [point for point in points if point.name == name]
     if not found:
         restricted = f"; {RESTRICTION} hides all others" if RESTRICTION in os.environ else ""
-        raise PluginError(f"unknown classifier {name!r}; {choices(name, {point.name for point in points})}{restricted}")
+        apart = f"; {name} is to be installed by itself: {plugin_command(name, _APART[name])}" if name in _APART else ""
+        raise PluginError(f"unknown classifier {name!r}; {choices(name, {point.name for point in points})}{restricted or apart}")
     if len(found) > 1:
         origins = " and ".join(sorted(_distribution(point) for point in found))
         raise PluginError(f"plugin {name!r} is claimed by {origins}; uninstall one of them")

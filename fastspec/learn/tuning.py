@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastspec.errors import PluginError
+from fastspec.installation import extra_command
 from fastspec.learn.parameters import Space
 
 
@@ -22,7 +23,7 @@ def search(space: Space, loss: Callable[[dict[str, Any]], float], *, trials: int
     try:
         import optuna
     except ImportError:
-        raise PluginError("tuning needs Optuna, which is not installed; pip install 'fastspec[tune]', or leave tune at 0") from None
+        raise PluginError(f"tuning needs Optuna, which is not installed; {extra_command('tune')}, or leave tune at 0") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(lambda trial: loss({name: _suggest(trial, name, **entry) for name, entry in space.items()}), n_trials=trials)

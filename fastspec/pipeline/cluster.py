@@ -13,6 +13,7 @@ import dask
 
 from fastspec.corpus import Manifest
 from fastspec.errors import WorkerError, counted
+from fastspec.installation import extra_command
 from fastspec.pipeline.processes import describe_deaths
 from fastspec.pipeline.tasks import Answer, Task, carry_out, check_portable, current_versions, pack
 from fastspec.pipeline.work import Tally
@@ -44,7 +45,7 @@ def open_cluster(choice: Union[str, "Client"]) -> Iterator["Cluster"]:
         from distributed import Client
     except ImportError:
         raise WorkerError(
-            "a cluster needs the package distributed, which is not installed: pip install 'fastspec[cluster]', here and on all workers"
+            f"a cluster needs the package distributed, which is not installed: {extra_command('cluster')}, here and on all workers"
         ) from None
     if not isinstance(choice, str):
         if not isinstance(choice, Client) or choice.asynchronous:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastspec.errors import FastspecError
+from fastspec.installation import extra_command
 
 if TYPE_CHECKING:
     from fastspec.report.benchmark_picture import plot_benchmark as plot_benchmark
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fastspec.report.tables import leaderboard_table as leaderboard_table
     from fastspec.report.tables import ledger_table as ledger_table
     from fastspec.report.tables import parity_table as parity_table
+    from fastspec.report.tables import predictions_table as predictions_table
     from fastspec.report.tables import scores_table as scores_table
     from fastspec.report.waveform import plot_waveform as plot_waveform
 
@@ -52,6 +54,7 @@ _HOMES = {
     "ledger_table": "tables",
     "parity_table": "tables",
     "parse_size": "look",
+    "predictions_table": "tables",
     "plot": "plotting",
     "plot_benchmark": "benchmark_picture",
     "plot_classes": "corpus_pictures",
@@ -95,7 +98,7 @@ def __getattr__(name: str) -> Any:
         if missing not in _PACKAGES:
             raise
         package = _PACKAGES[missing]
-        raise ReportError(f"{name} needs {package}, which is not installed; run: pip install 'fastspec[report]'") from None
+        raise ReportError(f"{name} needs {package}, which is not installed; run: {extra_command('report')}") from None
     return getattr(home, name)
 
 

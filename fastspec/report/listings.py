@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from fastspec.spec import Recipe
 
 
-def presets_table(presets: "Mapping[str, Recipe]") -> Table:
-    """One row a named front end: its rate, FFT, window and hop in samples, bands and the scale of their values."""
-    table = text_table(None, preset="left", Hz="right", FFT="right", window="right", hop="right", bands="left", scale="left")
+def presets_table(presets: "Mapping[str, Recipe]", purposes: Mapping[str, str]) -> Table:
+    """One row a named front end: what to choose it for, its sample rate in Hz, its bands, and the milliseconds from frame to frame."""
+    table = text_table(None, preset="left", Hz="right", bands="left", **{"every ms": "right", "choose it for": "left"})
     for name, recipe in presets.items():
         s = recipe.spec
         bands = ", ".join(f"{part.stop - part.start} {block}" for block, part in s.parts().items())
-        numbers = (f"{number:,}" for number in (s.sample_rate, s.n_fft, s.window_length, s.hop_length))
-        table.add_row(Text(name, "bold"), *numbers, bands, "linear" if s.log == "none" else s.log)
+        hop_ms = f"{1000 * s.hop_length / s.sample_rate:.3g}"
+        table.add_row(Text(name, "bold"), f"{s.sample_rate:,}", bands, hop_ms, purposes[name])
     return table
 
 

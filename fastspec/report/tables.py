@@ -18,6 +18,7 @@ Row = Mapping[str, Any]
 _METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "macro_f1": "macro F1", "roc_auc": "ROC-AUC", "log_loss": "log-loss"}
 _USABLE = ("ok", "silent")
 _WIDTH = 80
+_MOST_SHARES = 3
 _PARITY_CAPTION = """differs: our largest difference from the reference, at this frame and band
 its own: the reference's largest difference from float64"""
 
@@ -144,6 +145,25 @@ def failures_table(rows: "polars.DataFrame | Iterable[Row]", *, title: str | Non
         if count > len(shown):
             cell.append(f"\n… and {count - len(shown):,} more", "dim")
         table.add_row(Text(status, "bold red"), f"{count:,}", cell)
+    return table
+
+
+def predictions_table(rows: Iterable[Row], *, title: str | None = None) -> Table:
+    """One row an answer: the recording, where in it, the class, and the likeliest classes with their probabilities.
+
+    Args:
+        rows: mappings with path, start_s, predicted, status, and probabilities, a mapping of each class, or None.
+        title: above the table.
+    """
+    rows = list(rows)
+    late = any(row["start_s"] for row in rows)
+    table = text_table(title, path="left", **({"start s": "right"} if late else {}), answer="left", probabilities="left")
+    for row in rows:
+        shares = sorted((row["probabilities"] or {}).items(), key=lambda share: -share[1])
+        more = f", … {len(shares) - _MOST_SHARES} more" if len(shares) > _MOST_SHARES else ""
+        told = ", ".join(f"{name} {share:.3f}" for name, share in shares[:_MOST_SHARES]) + more
+        answer = Text(row["predicted"], "bold") if row["predicted"] else Text(row["status"], "bold red")
+        table.add_row(Text(row["path"], overflow="fold"), *([f"{row['start_s']:.2f}"] if late else []), answer, Text(told))
     return table
 
 

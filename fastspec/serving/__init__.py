@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastspec.errors import FastspecError
+from fastspec.installation import extra_command
 
 if TYPE_CHECKING:
     from fastspec.serving.server import is_loopback as is_loopback
@@ -28,4 +29,4 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _WEB:
             raise
-        raise ServeError(f"the page needs {error.name}, which is not installed; run: pip install 'fastspec[serve]'") from None
+        raise ServeError(f"the page needs {error.name}, which is not installed; run: {extra_command('serve')}") from None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.errors import StoreError
+from fastspec.installation import extra_command
 from fastspec.store.clips import ClipReader
 
 
@@ -26,7 +27,7 @@ class TorchDataset:
         try:
             import torch
         except ImportError:
-            raise StoreError("torch is not installed, which a torch dataset needs; pip install 'fastspec[torch]'") from None
+            raise StoreError(f"torch is not installed, which a torch dataset needs; {extra_command('torch')}") from None
         self._from_numpy = torch.from_numpy
         self._reader = reader
         self.classes = sorted({label for label in labels if label is not None})
