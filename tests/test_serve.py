@@ -131,7 +131,7 @@ def test_spectrogram__has_a_tone_in_its_band(client, write_tone, tmp_path):
     levels = np.frombuffer(base64.b64decode(told["levels"]), np.uint8).reshape(told["frames"], told["bands"])
     loudest = told["bands_hz"][int(levels[10].argmax())]
     assert abs(loudest - 2000) < 200
-    assert told["unit"] == "dB"
+    assert told["unit"] == "dBFS"
     assert told["high"] - told["low"] == pytest.approx(80, abs=1e-6)
     assert told["duration_s"] == pytest.approx(1.0)
 
