@@ -1,13 +1,17 @@
 """The pictures in README, drawn from real recordings that are fetched by package name."""
 
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from bench.screens import draw_screens
 from fastspec.audio import read
 from fastspec.corpus import read_corpus
 from fastspec.demo.corpora import corpus_table, fetch, write_table
+from fastspec.errors import RunFailed
 from fastspec.frontend import features
 from fastspec.presets import preset
 from fastspec.report import Look, plot, plot_spectrogram, save_picture, write_images
@@ -19,13 +23,27 @@ WIDE = (1100, 640)
 
 
 def draw_pictures(folder: Path = FOLDER) -> list[Path]:
-    """Write the pictures; returns where.
+    """Write the pictures; returns where. What is seen in a browser is left out where there is none, which is told on standard error.
 
     Raises:
         CorpusUnavailable: a recording cannot be fetched.
     """
     folder.mkdir(exist_ok=True)
-    return [draw_spectrogram(folder / "spectrogram.png"), *draw_drums(folder)]
+    pictures = [draw_spectrogram(folder / "spectrogram.png"), *draw_drums(folder)]
+    try:
+        pictures += draw_screens(folder)
+    except RunFailed as error:
+        print(f"bench: left out: page.png and report.png: {error}", file=sys.stderr)
+    for path in pictures:
+        shrink(path)
+    return pictures
+
+
+def shrink(path: Path) -> None:
+    """Write a picture again in 256 colours, which takes a third of the bytes and looks the same."""
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def draw_spectrogram(path: Path) -> Path:

@@ -217,6 +217,28 @@ def test_pictures_of_something_else__are_not_timed(tmp_path):
         images._compare(images.CASES[1], [tmp_path / "black.png"], [tmp_path / "white.png"])
 
 
+def test_pictures_of_readme__have_few_colours_and_are_drawn_without_a_browser(tmp_path, monkeypatch, capsys):
+    from PIL import Image
+
+    from bench import picture
+
+    def draw(path):
+        pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    def refuse(_folder):
+        raise RunFailed("there is no browser")
+
+    monkeypatch.setattr(picture, "draw_spectrogram", draw)
+    monkeypatch.setattr(picture, "draw_drums", lambda folder: [draw(folder / "grid.png")])
+    monkeypatch.setattr(picture, "draw_screens", refuse)
+    for path in picture.draw_pictures(tmp_path):
+        with Image.open(path) as written:
+            assert len(written.convert("RGB").getcolors()) <= 256
+    assert capsys.readouterr().err == "bench: left out: page.png and report.png: there is no browser\n"
+
+
 def test_rows__are_timed_until_they_start_and_weighed(capsys):
     assert main(["rows", "--rows", "5", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]

@@ -69,6 +69,8 @@ def test_ticks_of_a_small_axis__are_further_apart():
     near, far = (band_ticks(RECIPE.spec, apart=apart)[0] for apart in (0.07, 0.2))
     assert len(far) < len(near)
     assert np.diff(far).min() >= 0.2 * 64
+    assert band_ticks(RECIPE.spec.replace(features="stft"), apart=0.2)[1] == ["0", "2", "4", "6", "8"]
+    assert band_ticks(RECIPE.spec.replace(features="chroma"), apart=0.2)[1] == ["C", "E", "G", "B"]
 
 
 @pytest.mark.parametrize("unit, label", [("s", "0.5"), ("ms", "500")])
@@ -120,10 +122,23 @@ def test_kinds__have_axes_of_their_own(recording, kind, label):
     assert plot([recording], recipe=RECIPE, kind=kind).axes[1].get_ylabel() == label
 
 
-def test_coefficient_0__does_not_take_the_colours_of_the_others(recording):
+def test_cepstra__have_colours_for_nine_tenths_without_coefficient_0(recording):
     image = image_of(plot([recording], recipe=RECIPE, kind="mfcc"))
-    others = image.get_array()[1:]
-    assert image.get_clim() == pytest.approx((others.min(), others.max()))
+    others, (low, high) = image.get_array()[1:], image.get_clim()
+    assert 0.9 <= np.mean((others >= low) & (others <= high)) < 1
+    assert image.get_array()[0].max() < low
+
+
+def test_levels__count_from_a_full_scale_sine(tmp_path, write_tone):
+    half = str(write_tone(tmp_path / "half.wav", hz=997.0, seconds=2.0, amplitude=0.5))
+    for kind in ("mel", "spectrogram"):
+        figure = plot([half], recipe=RECIPE, kind=kind)
+        assert image_of(figure).get_clim()[1] == pytest.approx(-6.0, abs=0.5)
+        assert figure.axes[-1].get_ylabel() == "level (dBFS)"
+
+
+def test_chroma__has_the_same_colours_in_every_picture(recording):
+    assert image_of(plot([recording], recipe=RECIPE, kind="chroma")).get_clim() == (0.0, 1.0)
 
 
 def test_without_waveform__features_have_the_title():

@@ -103,7 +103,7 @@ def test_spectrogram__has_a_tone_in_its_band(client, write_tone, tmp_path):
     levels = np.frombuffer(base64.b64decode(told["levels"]), np.uint8).reshape(told["frames"], told["bands"])
     loudest = told["bands_hz"][int(levels[10].argmax())]
     assert abs(loudest - 2000) < 200
-    assert told["unit"] == "dB"
+    assert told["unit"] == "dBFS"
     assert told["high"] - told["low"] == pytest.approx(80, abs=1e-6)
     assert told["duration_s"] == pytest.approx(1.0)
 
@@ -152,7 +152,7 @@ def test_description__names_endpoints_answers_and_refusals(client):
     assert set(told["paths"]) == {"/api/model", "/api/predict", "/api/spectrogram", "/api/explain"}
     predict = told["paths"]["/api/predict"]["post"]
     assert predict["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Predicted")
-    for code in ("408", "413", "422", "429", "503"):
+    for code in ("408", "413", "415", "422", "429", "503"):
         assert predict["responses"][code]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
     assert "application/octet-stream" in predict["requestBody"]["content"]
 
@@ -196,6 +196,13 @@ def test_large_sound__is_refused_whether_or_not_it_says_its_length(client):
     for reply in (declared, chunked):
         assert reply.code == 413
         assert "larger than 2 MiB" in reply.json["error"]
+
+
+def test_form__is_refused_with_what_to_send_instead(client, sounds):
+    form = b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n" + (sounds / "low" / "00.wav").read_bytes() + b"\r\n--x--\r\n"
+    reply = client.ask("POST", "/api/predict", form, {"Content-Type": "Multipart/Form-Data; boundary=x"})
+    assert reply.code == 415
+    assert "send the sound's bytes alone, as curl --data-binary @cat.wav" in reply.json["error"]
 
 
 def test_sound_without_a_declared_length__is_taken(client, sounds):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import time
 
@@ -10,11 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
-from browser import open_page
+from PIL import Image
 from serving import serving
 
+from bench.browser import find_browser, open_page
+from bench.screens import draw_screens
 from fastspec import learn
 from fastspec.corpus import read_corpus, read_inputs
+from fastspec.errors import RunFailed
 from fastspec.learn.prediction import write_predictions
 from fastspec.pipeline import featurize
 from fastspec.presets import preset
@@ -24,6 +28,13 @@ ANSWERED = "document.querySelector('#legend').textContent.startsWith('What the m
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
+    """Without a browser tests are skipped, or fail where FASTSPEC_REQUIRE_BROWSER is 1."""
+    try:
+        find_browser()
+    except RunFailed as error:
+        if os.environ.get("FASTSPEC_REQUIRE_BROWSER") == "1":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
     with open_page(tmp_path_factory.mktemp("browser") / "profile") as page:
         yield page
 
@@ -67,6 +78,15 @@ def windowed(tones, tmp_path_factory):
 
 def wait_for_answers(page, n):
     page.wait(f"document.querySelectorAll('#rows tr').length === {n}")
+
+
+def test_page__says_what_to_do_before_a_sound_comes(page, windowed):
+    for width, phone in ((1180, False), (400, True)):
+        page.resize(width, 900, phone=phone)
+        page.open(windowed.address)
+        assert page.text("#invite")
+        assert page.text("#hint").startswith("This model tells high, low apart")
+        assert page.run("document.documentElement.scrollWidth") == width
 
 
 def colours(page, selector):
@@ -117,6 +137,14 @@ def test_real_recordings__are_answered_shown_explained_and_downloaded(page, fish
         for name, value in row.items():
             assert float(value) == pytest.approx(float(told[name]), rel=1e-6) if name.startswith("p_") else value == told[name]
     assert page.refusals == []
+
+
+@pytest.mark.corpus
+def test_pictures_of_readme__show_a_report_and_an_answer(corpus, tmp_path):
+    corpus("drums")
+    for path in draw_screens(tmp_path, few=True):
+        with Image.open(path) as picture:
+            assert len(picture.getcolors(1 << 24)) > 200  # of levels, beside text
 
 
 def wait_for_file(path):

@@ -77,20 +77,23 @@ def _draw_stages(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_jobs(axes: Axes, rows: Sequence[Row]) -> None:
+    minutes = max(row["hours_per_s"] for row in rows) < 0.1
+    rows = [{**row, "speed": row["hours_per_s"] * (60 if minutes else 1)} for row in rows]
     ours = {cache: [row for row in rows if row["implementation"] == "fastspec" and row["cache"] == cache] for cache in ("warm", "cold")}
-    counts, speeds = ([row[name] for row in ours["warm"]] for name in ("workers", "hours_per_s"))
-    axes.plot(counts, [speeds[0] * n for n in counts], ":", color="0.4", linewidth=1, label="as many times one")
+    counts, speeds = ([row[name] for row in ours["warm"]] for name in ("workers", "speed"))
+    if len(counts) > 1:
+        axes.plot(counts, [speeds[0] * n for n in counts], ":", color="0.4", linewidth=1, label="as many times one")
     axes.plot(counts, speeds, "o-", color=_OURS, markersize=5, linewidth=1.6, label="fastspec, warm")
     if cold := sorted(ours["cold"], key=lambda row: row["workers"]):
-        places = ([row[name] for row in cold] for name in ("workers", "hours_per_s"))
+        places = ([row[name] for row in cold] for name in ("workers", "speed"))
         axes.plot(*places, "s--", color=_COLD, markersize=4.5, label="fastspec, cold")
     others = [row for row in rows if row["implementation"] != "fastspec"]
     for row, marker in zip(others, "^vDXP*<>" * len(others), strict=False):
-        axes.plot(row["workers"], row["hours_per_s"], marker, color="0.35", markersize=5.5, linestyle="none", label=row["implementation"])
+        axes.plot(row["workers"], row["speed"], marker, color="0.35", markersize=5.5, linestyle="none", label=row["implementation"])
     axes.set_xticks(counts)
     axes.set_xlim(min(counts) - 0.35, max(counts) * 1.08 + 0.15)
     axes.set_ylim(0, None)
     axes.set_xlabel("workers", fontsize=9)
-    axes.set_ylabel("hours of audio a second", fontsize=9)
+    axes.set_ylabel(f"{'minutes' if minutes else 'hours'} of audio a second", fontsize=9)
     axes.set_title("whole jobs, recordings to disk", fontsize=9)
     axes.legend(fontsize=7.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

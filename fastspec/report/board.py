@@ -31,7 +31,7 @@ def plot_leaderboard(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figure
     if not rows:
         raise ReportError("the leaderboard is empty; give at least one row")
     names = short_names(rows)
-    figure = new_figure(9.0 + 0.06 * max(map(len, names)), 1.1 + 0.3 * len(rows))
+    figure = new_figure(9.0 + 0.06 * max(map(len, names)), 1.3 + 0.3 * len(rows))
     panels = figure.subplots(1, len(_SHOWN), sharey=True)
     places = np.arange(len(rows))
     colours = [_BASELINE if row["model"].startswith("(") else _COLOUR for row in rows]
@@ -43,7 +43,9 @@ def plot_leaderboard(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figure
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
         soften(axes)
+        axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(places, names, parse_math=False)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    figure.supxlabel("lines are 95 % intervals over groups, grey are baselines", fontsize=8, color="0.35")
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure

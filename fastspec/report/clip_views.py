@@ -185,10 +185,10 @@ def _find_recordings(store: FeatureStore, corpus: str | None) -> tuple[Manifest 
         return None, "the store does not say where its recordings are; say it with --corpus"
     try:
         return recordings_of(store.path, corpus), None
-    except (FastspecError, OSError) as error:
+    except (FastspecError, OSError):
         if corpus is not None:
             raise
-        return None, f"the corpus is not where it was ({type(error).__name__}); say where it is with --corpus"
+        return None, "the corpus is not where it was, or cannot be read; say where it is with --corpus"
 
 
 def _is_same(clip: LoadedClip, audio_hash: str | None) -> bool:

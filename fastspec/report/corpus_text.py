@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 
 _MOST_CLASSES = 20
 _MOST_VALUES = 6
+_CHANNELS = {"1": "mono", "2": "stereo"}
 
 
 def scan_text(scan: Row) -> RenderableType:
@@ -71,7 +72,7 @@ def scan_facts(scan: Row) -> dict[str, str]:
         "lengths": f"{lengths[0]} to {lengths[2]}, half of them {lengths[1]} or more" if lengths else "",
         "formats": _listed(scan["formats"]),
         "rates": _listed({f"{rate} Hz": n for rate, n in scan["sample_rates"].items()}),
-        "channels": _listed(scan["channels"]),
+        "channels": _listed({_CHANNELS.get(str(channels), f"{channels} channels"): n for channels, n in scan["channels"].items()}),
         "statuses": _listed(scan["statuses"]),
         "splits": _listed(scan["splits"]),
         "classes": f"{len(scan['classes'])}, the largest {imbalance:.1f} times the smallest" if imbalance else "",
@@ -83,8 +84,8 @@ def _header(header: Row) -> str:
     """How well headers alone predict the label."""
     encoding, whole = (f"{header[k]:.3f} ({header[f'{k}_low']:.3f} to {header[f'{k}_high']:.3f})" for k in ("encoding", "header"))
     return (
-        f"predicts labels unheard: {encoding} by format, rate and channels, {whole} with length and size; the commonest class is "
-        f"{header['majority']:.3f}"
+        f"predicts labels unheard with an accuracy of {encoding} by format, rate and channels, {whole} with length and size; saying "
+        f"the commonest class has {header['majority']:.3f}"
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastspec.report import ReportError
 from fastspec.report.canvas import Box, Canvas, Indices, Palette, make_palette
-from fastspec.report.levels import Range, check_one_block, fixed_range, full_scale_db, in_decibels
+from fastspec.report.levels import Range, check_one_block, fixed_range
 from fastspec.report.look import Look, Size
 from fastspec.report.picture import new_figure, set_size, soften
 from fastspec.report.spectrogram import draw_band_axis, frame_times, span_of
@@ -90,10 +90,9 @@ def _draw_axes(
 
 
 def _add_bar(figure: Figure, main: Axes, spec: FeatureSpec, palette: Palette, limits: Range) -> None:
-    zero, label = (full_scale_db(spec), "level (dBFS)") if in_decibels(spec) else (0.0, label_of(spec)[1])
-    shown = ScalarMappable(Normalize(limits.low - zero, limits.high - zero), ListedColormap(palette.colours[palette.greys :] / 255))
+    shown = ScalarMappable(Normalize(*limits), ListedColormap(palette.colours[palette.greys :] / 255))
     bar = figure.colorbar(shown, ax=main, pad=0.015, aspect=22)
-    bar.set_label(label, fontsize=9)
+    bar.set_label(label_of(spec)[1], fontsize=9)
     soften(bar.ax)
 
 

@@ -1,6 +1,8 @@
 """Several clips side by side, alike in every respect, so that they can be compared."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +24,8 @@ _CELL_IN = (1.9, 1.15)
 _NARROWEST_IN = 5.5
 _APART = 0.2
 _FITTING = 75
+_BOLD: dict[str, Any] = {"fontsize": 8, "fontweight": "bold", "parse_math": False}
+_LETTERS = 13  # of that size along a cell
 
 
 def plot_grid(
@@ -43,7 +47,7 @@ def plot_grid(
 
     >>> figure = plot_grid({"cat": [np.zeros((9, 80), np.float32)] * 2, "dog": []}, Recipe(), title="pets")
     >>> [axes.get_ylabel() for axes in figure.axes if axes.get_visible()]
-    ['cat', '', 'power (dB)']
+    ['cat', '', 'level (dBFS)']
     """
     spec, look, columns = recipe.spec, look or Look(), max(map(len, rows.values()), default=0)
     alone = check_one_block(spec)
@@ -57,7 +61,7 @@ def plot_grid(
     figure = new_figure(max(_NARROWEST_IN, 1.6 + _CELL_IN[0] * columns), 0.9 + _CELL_IN[1] * len(shown))
     cells = figure.subplots(len(shown), columns, sharex=True, sharey=True, squeeze=False)
     for (name, clips), across in zip(shown.items(), cells, strict=True):
-        across[0].set_ylabel(shortened(name), fontsize=9, fontweight="bold", parse_math=False)
+        across[0].set_ylabel(_broken(name), **_BOLD)
         for axes in across[len(clips) :]:
             axes.set_visible(False)
         for axes, clip in zip(across, clips, strict=False):
@@ -78,10 +82,19 @@ def _label(figure: Figure, cells: NDArray[np.object_], clips: Sequence[Float32],
     row_name = first.get_ylabel()
     draw_band_axis(first, spec, look, apart=_APART)
     name = first.get_ylabel()
-    first.set_ylabel(row_name, fontsize=9, fontweight="bold", parse_math=False)
+    first.set_ylabel(row_name, **_BOLD)
     first.set_xlim(start_s, right_s)
     for axes in cells[-1]:
         label_time(axes, look.time)
         axes.set_xlabel("")
     figure.supxlabel(f"time ({look.time})", fontsize=9)
     figure.supylabel(name, fontsize=9)
+
+
+def _broken(name: str) -> str:
+    """A name in as many lines as the height of a cell needs.
+
+    >>> _broken("sabian-crash-18.wav")
+    'sabian-crash-\\n18.wav'
+    """
+    return textwrap.fill(shortened(name), _LETTERS)

@@ -47,7 +47,8 @@ def inline_svg(figure: Figure, *, name: str, told: str) -> Markup:
             element, name
         )
     view = _LONG_NUMBER.sub(r"\1", root.get("viewBox", ""))
-    root.attrib = {"viewBox": view, "role": "img", "aria-label": told, "style": f"width: {1.3 * width_pt:.0f}px"}
+    widths = f"width: {1.3 * width_pt:.0f}px; min-width: {0.9 * width_pt:.0f}px"  # letters of 8 points are 7 pixels high at least
+    root.attrib = {"viewBox": view, "role": "img", "aria-label": told, "style": widths}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 

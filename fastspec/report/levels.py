@@ -24,6 +24,9 @@ class Range(NamedTuple):
     high: float
 
 
+_SHARES = Range(0.0, 1.0)
+
+
 def check_one_block(spec: FeatureSpec) -> FeatureSpec:
     """The only block of a spec that makes pictures, without its deltas; ReportError of several, and of one that is a line."""
     alone = spec.replace(deltas=0)
@@ -48,8 +51,8 @@ def decibels(features: NDArray[np.floating], spec: FeatureSpec) -> Float64:
 
 
 def levels(features: NDArray[np.floating], spec: FeatureSpec) -> Float64:
-    """The features of one block as they are drawn: mel bands and spectra in dB, all else as it is."""
-    return decibels(features, spec) if in_decibels(spec) else np.asarray(features, np.float64)
+    """The features of one block as they are drawn: mel bands and spectra in dB from a full-scale sine (dBFS), all else as it is."""
+    return decibels(features, spec) - full_scale_db(spec) if in_decibels(spec) else np.asarray(features, np.float64)
 
 
 def in_decibels(spec: FeatureSpec) -> bool:
@@ -62,15 +65,21 @@ def in_decibels(spec: FeatureSpec) -> bool:
 
 
 def range_of(level: Float64, spec: FeatureSpec, range_db: float) -> Range:
-    """The range of levels `(frames, bands)`: from their least to their greatest, of dB at most `range_db` below that.
+    """The range of levels `(frames, bands)`: from their least to their greatest, of dB at most `range_db` below that, of chroma 0 to 1.
 
-    Coefficient 0 of cepstra, the loudness, does not count: it is so much greater that it would leave the others one colour.
+    Of cepstra nine tenths fit, and coefficient 0, the loudness, does not count: the first few are so much greater than the others that
+    these would have one colour.
 
     >>> range_of(np.array([[-120.0, 0.0, np.nan]]), FeatureSpec(), 80.0)
     Range(low=-80.0, high=0.0)
     """
-    shown = level[:, 1:] if spec.features == ("mfcc",) and level.shape[1] > 1 else level
+    if spec.features == ("chroma",):
+        return _SHARES
+    cepstra = spec.features == ("mfcc",)
+    shown = level[:, 1:] if cepstra and level.shape[1] > 1 else level
     finite = shown[np.isfinite(shown)]
+    if cepstra and finite.size:
+        finite = np.percentile(finite, (5, 95))
     high = float(finite.max()) if finite.size else 0.0
     low = float(finite.min()) if finite.size else -range_db
     if in_decibels(spec):
@@ -81,9 +90,8 @@ def range_of(level: Float64, spec: FeatureSpec, range_db: float) -> Range:
 def fixed_range(spec: FeatureSpec, range_db: float) -> Range | None:
     """A range that is the same for every clip: of dB down from a full-scale sine, of chroma from 0 to 1; None where there is none."""
     if in_decibels(spec):
-        high = full_scale_db(spec)
-        return Range(high - range_db, high)
-    return Range(0.0, 1.0) if spec.features == ("chroma",) else None
+        return Range(-range_db, 0.0)
+    return _SHARES if spec.features == ("chroma",) else None
 
 
 @lru_cache(64)

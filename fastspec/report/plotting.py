@@ -78,7 +78,7 @@ def plot(
         return _plot_store(open_store(inputs[0]), kind or "grid", look=look, each=each, title=title)
     recipe = recipe_of("features" if kind is None or kind in _WITHOUT_FEATURES else kind, recipe)
     manifest = read_inputs(inputs, label_from=label_from, columns=columns)
-    name = title or ", ".join(Path(source).name for source in manifest.source.split(", "))
+    name = title or (Path(manifest.source).name if len(inputs) == 1 else f"{len(inputs)} recordings")
     if kind == "classes":
         return plot_classes(_count(manifest.table["label"]), title=title or f"Classes of {name}")
     if kind == "durations":

@@ -13,14 +13,16 @@ from fastspec.report.picture import new_figure, soften
 Float64 = NDArray[np.float64]
 
 _BINS = 10
+_LARGEST = 60.0  # square points
 _COLOURS = ("0.55", "#1f5a99", "#b5532a")
 
 
 def plot_reliability(labels: NDArray[np.int64], probabilities: Mapping[str, Float64], *, title: str) -> Figure:
     """How often the likeliest class was true, against its probability; below, how often each probability is given.
 
-    On the diagonal a model is as often right as it says. The expected calibration error in the legend is the mean distance from it,
-    weighted by how many clips each of ten bins of equal width holds (Guo et al. 2017, On calibration of modern neural networks, eq. 3).
+    On the diagonal a model is as often right as it says. Each of ten bins of equal width is a point, the larger the more clips it holds.
+    The expected calibration error in the legend is the mean distance from the diagonal, weighted by those numbers (Guo et al. 2017,
+    On calibration of modern neural networks, eq. 3).
 
     Args:
         labels: `(clips,)` int64.
@@ -40,7 +42,9 @@ def plot_reliability(labels: NDArray[np.int64], probabilities: Mapping[str, Floa
         sure, right = told.max(axis=1), told.argmax(axis=1) == labels
         counts, means, shares = bin_confidences(sure, right)
         error = float((counts * np.abs(means - shares)).sum() / counts.sum())
-        axes.plot(means, shares, "o-", color=colour, markersize=4, linewidth=1.4, label=f"{name}: error {error:.3f}")
+        axes.plot(means, shares, color=colour, linewidth=0.8, zorder=1)
+        sizes = _LARGEST * counts / counts.max()
+        axes.scatter(means, shares, sizes, color=colour, clip_on=False, zorder=3, label=f"{name}: error {error:.3f}")
         below.hist(sure, bins=_BINS, range=(0.0, 1.0), histtype="step", color=colour, linewidth=1.4)
     axes.set_ylabel("how often it was true", fontsize=9)
     axes.set_title(title, fontsize=10, parse_math=False)

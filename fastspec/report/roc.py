@@ -64,6 +64,7 @@ def plot_roc(
         axis.set_major_formatter(PercentFormatter(1.0))
         axis.set_label_text(name, fontsize=9)
     legend = axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0), title="area (95 % interval)")
+    legend.set_alignment("left")
     legend.get_title().set_fontsize(8)
     for text in legend.get_texts():
         text.set_parse_math(False)

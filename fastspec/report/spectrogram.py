@@ -38,11 +38,11 @@ def plot_spectrogram(
     look: Look | None = None,
     start_s: float = 0.0,
 ) -> Figure:
-    """Waveform above log spectrogram: time in seconds, frequency at its true place on the recipe's axis, level in dB of power.
+    """Waveform above log spectrogram: time in seconds, frequency at its true place on the recipe's axis, level in dBFS.
 
-    Mel bands and spectra on any of a recipe's scales are shown in dB, at most 80 dB below the clip's maximum unless `look` says
-    otherwise; frames that are NaN are grey. Of several blocks each has a picture of its own, a block of one band a line; deltas are
-    left out.
+    Mel bands and spectra on any of a recipe's scales are shown in dB from a full-scale sine, at most 80 dB below the clip's maximum
+    unless `look` says otherwise; frames that are NaN are grey. Of several blocks each has a picture of its own, a block of one band a
+    line; deltas are left out.
 
     Args:
         samples: `(samples,)` waveform.
@@ -83,6 +83,7 @@ def plot_spectrogram(
     every[0].set_xlim(start_s, max(start_s + len(samples) / sample_rate, span_of(times_s, spec)[1]))
     for axes in every:
         soften(axes)
+    figure.align_ylabels(every)
     return figure
 
 

@@ -13,6 +13,7 @@ Float64 = NDArray[np.float64]
 FREQUENCY_BLOCKS = ("mel", "stft", "pcen")
 _OCTAVES_HZ: Float64 = np.exp2(np.arange(-4.0, 8.0)) * 1000.0
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_CHORD = "CEGB"  # three or four of twelve apart
 _APART = 0.07
 _UNITS = {"hz": "Hz", "khz": "kHz", "mel": "mel"}
 
@@ -25,15 +26,15 @@ def label_of(spec: FeatureSpec, unit: FrequencyUnit | None = None) -> tuple[str,
     """
     (block,) = spec.features
     if block in FREQUENCY_BLOCKS:
-        return f"frequency ({_UNITS[_unit(spec, unit)]})", "PCEN" if block == "pcen" else "power (dB)"
-    many = {"mfcc": ("coefficient", "cepstrum"), "chroma": ("pitch class", "share of the largest")}
+        return f"frequency ({_UNITS[_unit(spec, unit)]})", "PCEN" if block == "pcen" else "level (dBFS)"
+    many = {"mfcc": ("coefficient", "cepstral coefficient"), "chroma": ("pitch class", "share of the largest")}
     return many.get(block) or (f"{block} (Hz)" if block in ("centroid", "bandwidth", "rolloff") else block, "")
 
 
 def band_ticks(spec: FeatureSpec, unit: FrequencyUnit | None = None, *, apart: float = _APART) -> tuple[Float64, list[str]]:
     """Places on a block's band axis, and what stands there: frequencies, coefficients from 0, or pitch classes.
 
-    Frequencies are at least such a share of the axis `apart`.
+    Frequencies and pitch classes are at least such a share of the axis `apart`.
 
     >>> band_ticks(FeatureSpec(features="chroma"))[1]
     ['C', 'D', 'E', 'F', 'G', 'A', 'B']
@@ -44,7 +45,8 @@ def band_ticks(spec: FeatureSpec, unit: FrequencyUnit | None = None, *, apart: f
         values = {"hz": hz, "khz": hz / 1000, "mel": hz_to_mel(hz, spec.mel_scale).round(6)}[unit]
         return places, [f"{value:g}" for value in values]
     if spec.features == ("chroma",) and spec.n_chroma % 12 == 0:
-        return np.array(list(_NATURALS.values())) * (spec.n_chroma / 12), list(_NATURALS)
+        names = [name for name in _NATURALS if apart <= _APART or name in _CHORD]
+        return np.array([_NATURALS[name] for name in names]) * (spec.n_chroma / 12), names
     numbers = _round_values(0, spec.n_bands - 1)
     numbers = numbers[(numbers == numbers.round()) & (numbers < spec.n_bands)]
     return numbers, [f"{n:g}" for n in numbers]
@@ -57,14 +59,15 @@ def frequency_ticks(spec: FeatureSpec, unit: FrequencyUnit | None = None, *, apa
     [0.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 7000.0, 8000.0]
     """
     low, high = _edges_hz(spec)
+    most = int(1 / apart)
     if unit == "mel":
-        mels = _round_values(*hz_to_mel([low, high], spec.mel_scale))
+        mels = _round_values(*hz_to_mel([low, high], spec.mel_scale), most=most)
         return _on_axis(mel_to_hz(mels, spec.mel_scale), spec, apart)
     if spec.features != ("stft",):
         places, octaves = _on_axis(_OCTAVES_HZ, spec, apart)
         if len(octaves) >= 3:
             return places, octaves
-    return _on_axis(_round_values(low, high), spec, apart)
+    return _on_axis(_round_values(low, high, most=most), spec, apart)
 
 
 def band_places(hz: Float64, spec: FeatureSpec) -> Float64:
@@ -91,8 +94,8 @@ def _unit(spec: FeatureSpec, unit: FrequencyUnit | None) -> FrequencyUnit:
     return unit or ("khz" if _edges_hz(spec)[1] >= 2000 else "hz")
 
 
-def _round_values(low: float, high: float) -> Float64:
-    values = np.asarray(MaxNLocator(9, steps=[1, 2, 5, 10]).tick_values(low, high), np.float64)
+def _round_values(low: float, high: float, *, most: int = 9) -> Float64:
+    values = np.asarray(MaxNLocator(min(9, most), steps=[1, 2, 5, 10]).tick_values(low, high), np.float64)
     return values[values >= 0]
 
 

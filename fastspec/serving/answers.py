@@ -136,7 +136,7 @@ class Spectrogram(BaseModel):
     levels: str = Field(description="base64 of frames × bands bytes, frame by frame: 0 not a number, 1 to 255 from low to high")
     low: float
     high: float
-    unit: str | None = Field(description="of low and high", examples=["dB"])
+    unit: str | None = Field(description="of low and high", examples=["dBFS"])
     bands_hz: list[float] | None = Field(description="frequency in the middle of each band, where bands are frequencies")
     first_s: float = Field(description="middle of frame 0, from the start of the clip")
     hop_s: float
@@ -154,7 +154,7 @@ class Spectrogram(BaseModel):
             levels=_packed(picture.levels),
             low=picture.low,
             high=picture.high,
-            unit="dB" if picture.decibels else None,
+            unit="dBFS" if picture.decibels else None,
             bands_hz=None if picture.bands_hz is None else picture.bands_hz.round(1).tolist(),
             first_s=picture.first_s,
             hop_s=picture.hop_s,

@@ -33,6 +33,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "asked by another site's page"},
     408: {"model": Problem, "description": "the sound came too slowly"},
     413: {"model": Problem, "description": "the sound is too large"},
+    415: {"model": Problem, "description": "a form was sent instead of a sound's bytes"},
     421: {"model": Problem, "description": "asked by another name than this machine's"},
     422: {"model": Problem, "description": "the sound cannot be heard; `status` says how, as in a store's ledger"},
     429: {"model": Problem, "description": "too many at once; `Retry-After` says when to come again"},

@@ -65,7 +65,7 @@ class Door:
         """The body of a request, which is inside until the block is left.
 
         Raises:
-            Refused: 429 where it is full, 413 of a sound that is too large, 408 of one that comes too slowly.
+            Refused: 429 where it is full, 415 of a form, 413 of a sound that is too large, 408 of one that comes too slowly.
         """
         if self.inside >= self._limits.queue:
             await _drain(request, self._limits.upload_bytes)
@@ -86,6 +86,9 @@ class Door:
     async def _read(self, request: Request, body: bytearray) -> None:
         """Append what is sent; a length that is declared is refused before it is read, one that is not as soon as it is too much."""
         declared = request.headers.get("content-length", "0")
+        if request.headers.get("content-type", "").lower().startswith("multipart/"):
+            await _drain(request, self._limits.upload_bytes)
+            raise Refused(415, "a form was sent; send the sound's bytes alone, as curl --data-binary @cat.wav does")
         if declared.isdecimal() and int(declared) > self._limits.upload_bytes:
             await self._refuse_size(request)
         async for chunk in request.stream():

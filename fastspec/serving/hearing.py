@@ -93,7 +93,7 @@ class Picture(NamedTuple):
     Attributes:
         block: which of the recipe's blocks is shown.
         levels: `(frames, bands)` uint8: 0 is not a number, 1 to 255 the range from `low` to `high`.
-        low, high: in dB of power where `decibels` is true, else in the block's own unit.
+        low, high: in dB from a full-scale sine where `decibels` is true, else in the block's own unit.
         decibels: whether levels are dB.
         bands_hz: `(bands,)` float64, the frequency in the middle of each band; None where bands are no frequencies.
         first_s, hop_s: the middle of frame 0 from the start of the clip, and from frame to frame, in seconds.

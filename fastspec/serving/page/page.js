@@ -403,6 +403,8 @@ async function start() {
   model = await (await fetch("api/model")).json();
   const names = model.classes.slice(0, 6).join(", ") + (model.classes.length > 6 ? ", …" : "");
   $("model").textContent = `${model.plugin}: ${model.classes.length} classes (${names})`;
+  if (matchMedia("(pointer: coarse)").matches) $("invite").textContent = "Choose sounds, or record one";
+  $("hint").textContent = `This model tells ${names} apart: see which it hears in a sound, how surely, and why.`;
   document.title = `fastspec · ${model.plugin}`;
   $("limits").textContent = `WAV, FLAC, Ogg, MP3, AIFF and what your browser can play; up to ${megabytes(model.upload_bytes)} and ${seconds(model.seconds)} each`;
   if (!navigator.mediaDevices?.getUserMedia) {

@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to by its DevTools protocol over a websocket."""
+"""A headless Chromium, spoken to by its DevTools protocol over a websocket: for tests of the page, and for its picture in README."""
 
 import base64
 import itertools
@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
-from websockets.sync.client import ClientConnection, connect
+from fastspec.errors import RunFailed
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 START_S = 60
@@ -37,13 +39,10 @@ FLAGS = (
 
 
 def find_browser() -> str:
-    """A Chromium's path; without one the test is skipped, or fails where FASTSPEC_REQUIRE_BROWSER is 1."""
+    """A Chromium's path. RunFailed: there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        reason = f"no browser: none of {', '.join(NAMES)} is installed"
-        if os.environ.get("FASTSPEC_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        raise RunFailed(f"there is no browser; install one of {', '.join(NAMES)}")
     return found
 
 
@@ -56,7 +55,7 @@ class Page:
         refusals: addresses that answered 400 or more.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: "ClientConnection") -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._events: deque[dict[str, Any]] = deque()
@@ -89,14 +88,14 @@ class Page:
             case "Log.entryAdded" if told["entry"]["source"] != "network":  # a refused request is no mistake of the page
                 self.console.append(told["entry"]["text"])
 
-    def open(self, address: str) -> None:
-        """Go to an address, and wait until the page is ready."""
+    def open(self, address: str, *, ready: str = "document.body?.dataset.ready === 'yes'") -> None:
+        """Go to an address, and wait until a JavaScript condition says that the page is ready."""
         for told in (self.console, self.requests, self.refusals):
             told.clear()
         for domain in ("Page", "Network", "Runtime", "Log", "DOM"):
             self.call(f"{domain}.enable")
         self.call("Page.navigate", url=address)
-        self.wait("document.body?.dataset.ready === 'yes'")
+        self.wait(ready)
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression, awaited where it is a promise."""
@@ -123,7 +122,7 @@ class Page:
         """Choose files in a file chooser."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve()) for file in files])
 
     def press(self, key: str, code: int) -> None:
         """Press a key."""
@@ -153,14 +152,16 @@ class Page:
         ]
 
     def screenshot(self, path: Path) -> Path:
-        """A PNG of the whole page."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]))
+        """A PNG of what the window shows."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
         return path
 
 
 @contextmanager
 def open_page(profile: Path) -> Iterator[Page]:
-    """A page of a browser of its own, whose profile lies in a new folder."""
+    """A page of a browser of its own, whose profile lies in a new folder. RunFailed: there is no browser."""
+    from websockets.sync.client import connect
+
     sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     command = [find_browser(), *FLAGS, *sandbox, f"--user-data-dir={profile}", "about:blank"]
     browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
