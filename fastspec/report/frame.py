@@ -86,6 +86,7 @@ def _draw_axes(
         _add_bar(figure, main, spec, palette, limits)
     for axes in (*rest, main):
         soften(axes)
+    figure.align_ylabels([*rest, main])
     return figure, rest[0] if rest else None, main
 
 
