@@ -356,7 +356,7 @@ def test_killed_command__is_resumed_to_the_same_bytes(folder, tmp_path):
 def test_time_out_of_nothing__is_one_line(folder, tmp_path):
     done = subprocess.run(command(folder, tmp_path / "s.zarr", "--isolate", "--timeout", "0"), check=False, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == "fastspec: the time-out is 0 s; give the seconds that a decoder may hang, more than 0\n"
+    assert done.stderr == "fastspec: --timeout is 0 s; give the seconds that a decoder may hang, more than 0\n"
 
 
 def test_script_without_a_guard__isolates(tmp_path):
