@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from fastspec.audio.channels import find_channel_faults, mix
 from fastspec.audio.decode import BLOCK_FRAMES, Recording, why_empty
 from fastspec.audio.errors import AudioError
 from fastspec.audio.hashing import AudioHash
-from fastspec.audio.isolation import Isolated
+from fastspec.audio.isolation import Isolated, Reserve
 from fastspec.audio.levels import Levels
 from fastspec.audio.resample import change_rate
 from fastspec.timing import stage
@@ -87,11 +87,8 @@ def failed_clip(status: str, reason: str) -> LoadedClip:
     return LoadedClip(np.empty(0, np.float32), ClipInfo(status, reason))
 
 
-Reserve = Callable[[int], AbstractContextManager[None]]
-
-
-def _without(_size: int) -> AbstractContextManager[None]:
-    return nullcontext()
+# Of a clip's own samples while it is made: what it may take without being asked for.
+OWN_BYTES = 8 << 20
 
 
 def load_clips(
@@ -104,7 +101,7 @@ def load_clips(
     n_samples: int,
     shortest_s: float = 0.0,
     on_block: Callable[[], None] | None = None,
-    reserve: Reserve = _without,
+    reserve: Reserve | None = None,
 ) -> Iterator[LoadedClip]:
     """The clips of one recording, one for each span in the order given; it is decoded once, and a bad one never raises.
 
@@ -121,11 +118,12 @@ def load_clips(
         n_samples: length at most, in samples at `sample_rate`.
         shortest_s: clips with less audio are "too-short".
         on_block: called after each block that is decoded; what it raises ends the work.
-        reserve: entered with the bytes that a clip's own samples take while it is made, left when only what is yielded is there.
+        reserve: entered with the bytes that a clip's own samples take above `OWN_BYTES` while it is made, left when only what is yielded
+            is there.
     """
     policy = Policy(sample_rate, channel, resample, n_samples, shortest_s)
     if isinstance(source, Isolated):
-        yield from _load_isolated(source, spans, policy, on_block)
+        yield from _load_isolated(source, spans, policy, on_block, reserve)
         return
     try:
         with stage("open"):
@@ -140,7 +138,8 @@ def load_clips(
         order = sorted(range(len(spans)), key=lambda i: spans[i].start_s)
         for index, after in zip_longest(order, order[1:]):
             ahead = math.inf if after is None else _first_frame(spans[after], recording)
-            with reserve(_source_bytes(recording, spans[index])):
+            size = _source_bytes(recording, spans[index])
+            with reserve(size - OWN_BYTES) if reserve and size > OWN_BYTES else nullcontext():
                 waiting[index] = _load_clip(recording, spans[index], policy, following=ahead)
             while following in waiting:
                 yield waiting.pop(following)
@@ -166,9 +165,11 @@ class Origin(NamedTuple):
     channels: int
 
 
-def _load_isolated(source: Isolated, spans: Sequence[Span], policy: Policy, on_block: Callable[[], None] | None) -> Iterator[LoadedClip]:
+def _load_isolated(
+    source: Isolated, spans: Sequence[Span], policy: Policy, on_block: Callable[[], None] | None, reserve: Reserve | None
+) -> Iterator[LoadedClip]:
     """The clips of a recording in another process; those that were not there when it crashed or hung say so."""
-    with closing(source.stream(load_clips, on_block=on_block, spans=spans, **policy._asdict())) as clips:
+    with closing(source.stream(load_clips, on_block=on_block, reserve=reserve, spans=spans, **policy._asdict())) as clips:
         for given in range(len(spans)):
             try:
                 with stage("decode"):

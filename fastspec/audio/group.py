@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -13,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastspec.audio.claims import claimed_frames
-from fastspec.audio.clip import LoadedClip, Origin, Policy, Reserve, Span, failed_clip, load_clips, make_clip
+from fastspec.audio.clip import OWN_BYTES, LoadedClip, Origin, Policy, Span, failed_clip, load_clips, make_clip
 from fastspec.audio.decode import BLOCK_FRAMES, MAX_SAMPLE_RATE
 from fastspec.audio.errors import AudioError
-from fastspec.audio.isolation import Isolated
+from fastspec.audio.isolation import Isolated, Reserve
 from fastspec.audio.levels import CLIPPED_FROM, Levels
 from fastspec.kernels import decode, read
 from fastspec.timing import stage
 
 GROUP_RECORDINGS = 32
 # Of the files of a group, and of their samples: what is longer is decoded alone, where memory for it grows by blocks.
-GROUP_BYTES = 8 << 20
+GROUP_BYTES = OWN_BYTES
 # The files, samples that the clips in use are views of, and those of the next group.
 WORKING_BYTES = 3 * GROUP_BYTES
 
@@ -44,7 +43,7 @@ def load_recordings(
     """What `load_clips` gives for each request in turn, bit for bit. At most a group of them is taken ahead.
 
     `on_block` is called after each group that is decoded, and each block of what is decoded alone; what it raises ends the work.
-    `reserve` is entered with the bytes that a recording decoded alone takes above `WORKING_BYTES`, as `load_clips` has it.
+    `reserve` is for the bytes that a recording decoded alone takes above `WORKING_BYTES`, as `load_clips` has it.
     """
     group = _Group(policy, on_block, reserve)
     for request in requests:
@@ -128,10 +127,7 @@ class _Group:
         source, spans = request
         if isinstance(source, AudioError):
             return iter([failed_clip(source.status, source.reason)] * len(spans))
-        return load_clips(source, spans, **self._policy._asdict(), on_block=self._on_block, reserve=self._reserve_above)
-
-    def _reserve_above(self, size: int) -> AbstractContextManager[None]:
-        return self._reserve(size - GROUP_BYTES) if self._reserve and size > GROUP_BYTES else nullcontext()
+        return load_clips(source, spans, **self._policy._asdict(), on_block=self._on_block, reserve=self._reserve)
 
 
 class _Sources:

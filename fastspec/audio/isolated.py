@@ -3,6 +3,8 @@
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
@@ -12,8 +14,8 @@ from typing import Any
 from fastspec.audio.errors import AudioError
 from fastspec.errors import FastspecError
 
-# Kinds of messages to the parent.
-READY, BEGUN, ALIVE, ITEM, ERROR, DONE = range(6)
+# Kinds of messages to the parent. After NEED, which says how many bytes, this process waits until it is told to go on.
+READY, BEGUN, ALIVE, ITEM, ERROR, DONE, NEED, FREED = range(8)
 _ALIVE_EVERY_S = 0.05
 
 
@@ -29,7 +31,7 @@ def main() -> None:
     Thread(target=_listen, args=(parent, jobs), daemon=True).start()
     _send(parent, READY)
     while True:
-        _work(jobs.get(), parent)
+        _work(jobs.get(), parent, wait=jobs.get)
 
 
 def _listen(parent: Connection, jobs: "SimpleQueue[bytes]") -> None:
@@ -48,11 +50,13 @@ def _send(parent: Connection, kind: int, value: Any = None) -> None:
         os._exit(0)
 
 
-def _work(job: bytes, parent: Connection) -> None:
+def _work(job: bytes, parent: Connection, *, wait: Callable[[], object]) -> None:
     """Send what a function gives for a recording, item by item where it is an iterator."""
     try:
-        function, source, options = pickle.loads(job)  # noqa: S301 - from the parent, over a socket that nobody else has
+        function, source, options, asks = pickle.loads(job)  # noqa: S301 - from the parent, over a socket that nobody else has
         _send(parent, BEGUN)
+        if asks:
+            options["reserve"] = partial(_reserve_there, parent, wait)
         found = function(source() if callable(source) else source, **options, on_block=_make_pulse(parent))
         for item in found if isinstance(found, Iterator) else [found]:
             _send(parent, ITEM, item)
@@ -62,6 +66,17 @@ def _work(job: bytes, parent: Connection) -> None:
         _send(parent, ERROR, AudioError("crashed", f"decoding raised {type(error).__name__}: {' '.join(str(error).split())}"))
     else:
         _send(parent, DONE)
+
+
+@contextmanager
+def _reserve_there(parent: Connection, wait: Callable[[], object], size: int) -> Iterator[None]:
+    """Have so many bytes of the parent's memory, as soon as it has them."""
+    _send(parent, NEED, size)
+    wait()
+    try:
+        yield
+    finally:
+        _send(parent, FREED)
 
 
 def _make_pulse(parent: Connection) -> Callable[[], None]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -18,13 +18,15 @@ from typing import Any, NamedTuple, Self
 import cloudpickle
 
 from fastspec.audio.errors import AudioError
-from fastspec.audio.isolated import DONE, ERROR, ITEM, READY
+from fastspec.audio.isolated import DONE, ERROR, FREED, ITEM, NEED, READY
 from fastspec.errors import FastspecError
 
 TIMEOUT_S = 60.0
 # A process takes about a second to start: seldom enough for that not to count.
 FILES_EACH = 4000
 ISOLATION_POSSIBLE = os.name == "posix"  # elsewhere a process has no socket for its standard input
+
+Reserve = Callable[[int], AbstractContextManager[None]]
 
 _START_S, _END_S = 120.0, 10.0
 _LISTEN_S = 0.1
@@ -38,15 +40,19 @@ class Isolated(NamedTuple):
     source: Path | bytes | Callable[[], Path | bytes]
     decoders: "Decoders"
 
-    def stream(self, function: Callable[..., Any], *, on_block: Callable[[], None] | None, **options: Any) -> Generator[Any]:
+    def stream(
+        self, function: Callable[..., Any], *, on_block: Callable[[], None] | None, reserve: Reserve | None = None, **options: Any
+    ) -> Generator[Any]:
         """What `function(source, on_block=…, **options)` yields there, as soon as it does.
 
-        `on_block` is called here, after some blocks and while nothing comes; what it raises ends the work and the process.
+        `on_block` is called here, after some blocks and while nothing comes; what it raises ends the work and the process. `reserve`, if
+        given, is given to the function too: what it reserves there is entered here, and left before the next item comes.
 
         Raises:
             AudioError: what the function raises; "crashed": the process ended; "timeout": nothing came for too long.
         """
-        return self.decoders.stream(cloudpickle.dumps((function, self.source, options)), on_block or _nothing)
+        job = cloudpickle.dumps((function, self.source, options, reserve is not None))
+        return self.decoders.stream(job, on_block or _nothing, reserve or _without)
 
     def call(self, function: Callable[..., Any], *, on_block: Callable[[], None] | None, **options: Any) -> Any:
         """What the function returns there; AudioError as `stream` has it."""
@@ -91,7 +97,7 @@ class Decoders:
     def __reduce__(self) -> tuple[Callable[..., "Decoders"], tuple[float, int]]:
         return _decoders, (self._timeout_s, self._files_each)
 
-    def stream(self, job: bytes, on_block: Callable[[], None]) -> Generator[Any]:
+    def stream(self, job: bytes, on_block: Callable[[], None], reserve: Reserve) -> Generator[Any]:
         """The items of a job, as `Isolated.stream` has it.
 
         What kills a process that decoded others before may be what they left in it: only a new one tells, to which the job is given again.
@@ -101,7 +107,7 @@ class Decoders:
             with self._borrowed() as decoder:
                 is_new = decoder.files == 0
                 try:
-                    for item in islice(decoder.do(job, on_block), given, None):
+                    for item in islice(decoder.do(job, on_block, reserve), given, None):
                         given += 1
                         yield item
                     return
@@ -140,6 +146,10 @@ def _end_all(living: set["_Decoder"]) -> None:
 
 def _nothing() -> None:
     pass
+
+
+def _without(_size: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class _DecoderDied(Exception):
@@ -184,28 +194,37 @@ class _Decoder:
             raise FastspecError(f"a process for decoding did not start: {reason}; go on with --resume") from None
         self.is_at_rest = True
 
-    def do(self, job: bytes, on_block: Callable[[], None]) -> Iterator[Any]:
+    def do(self, job: bytes, on_block: Callable[[], None], reserve: Reserve) -> Iterator[Any]:
         """The items of a job."""
         self.files += 1
         self.is_at_rest = False
+        self._send(job)
+        kind, limit_s = READY, _START_S  # until it is begun: what a function needs may have to be imported first
+        with ExitStack() as reserved:
+            while kind != DONE:
+                try:
+                    kind, value = self._receive(limit_s, on_block)
+                except TimeoutError:
+                    raise AudioError("timeout", f"the decoder gave nothing for {limit_s:g} s and was ended") from None
+                limit_s = self._timeout_s
+                self.is_at_rest = kind in (DONE, ERROR)
+                if kind == ERROR:
+                    raise value
+                if kind == ITEM:
+                    yield value
+                elif kind == NEED:
+                    reserved.enter_context(reserve(value))
+                    self._send(b"")
+                elif kind == FREED:
+                    reserved.close()
+                else:
+                    on_block()
+
+    def _send(self, data: bytes) -> None:
         try:
-            self._connection.send_bytes(job)
+            self._connection.send_bytes(data)
         except OSError:
             raise _DecoderDied(self._how_it_ended()) from None
-        kind, limit_s = READY, _START_S  # until it is begun: what a function needs may have to be imported first
-        while kind != DONE:
-            try:
-                kind, value = self._receive(limit_s, on_block)
-            except TimeoutError:
-                raise AudioError("timeout", f"the decoder gave nothing for {limit_s:g} s and was ended") from None
-            limit_s = self._timeout_s
-            self.is_at_rest = kind in (DONE, ERROR)
-            if kind == ERROR:
-                raise value
-            if kind == ITEM:
-                yield value
-            else:
-                on_block()
 
     def comes_to_rest(self) -> bool:
         """Whether it waits for a job, or is about to: who has all items of a job need not have heard that there are no more."""
