@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
 
 from fastspec.corpus.inputs import Several
 from fastspec.corpus.manifest import Manifest
+from fastspec.corpus.runs import begins_run
 
 
 @runtime_checkable
@@ -20,12 +22,12 @@ class Fingerprinted(Protocol):
 
 def fingerprints(manifest: Manifest) -> pl.Series:
     """A fingerprint for each row: size and time of a file, checksum of a member of a zip; null for anything else."""
-    runs = manifest.table["path"].rle_id()
-    starts = (runs != runs.shift()).fill_null(True)
-    paths = manifest.table["path"].filter(starts).to_list()
+    begins = begins_run(manifest.table["path"])
+    paths = manifest.table["path"].filter(pl.Series(begins)).to_list()
     tell = _teller(manifest)
     known = {path: tell(path) for path in dict.fromkeys(paths)}
-    return pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String).gather(runs)
+    of_runs = pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String)
+    return of_runs.gather(np.cumsum(begins, dtype=np.uint32) - 1)
 
 
 def _teller(manifest: Manifest) -> Callable[[str], str | None]:

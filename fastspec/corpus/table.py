@@ -15,6 +15,7 @@ from fastspec.corpus.parquet_audio import ParquetAudio
 from fastspec.corpus.place import Place, is_url
 from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.rows import FOLD, READ_FROM, ROW, TABLE, complete, read_texts
+from fastspec.corpus.runs import begins_run
 from fastspec.corpus.splits import read_splits
 from fastspec.errors import CorpusError, brief
 
@@ -83,7 +84,7 @@ def _understand(texts: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
     senseless = texts.select(TABLE, ROW, wrong).drop_nulls().rows()
     problems.extend((*row, f"{what}, which is not train, validation, test or a numbered fold") for *row, what in senseless)
     table = table.with_columns(_find_sound(texts, table, problems))
-    return table.select(name for name in _COLUMNS if name in table.columns and table[name].null_count() < len(table))
+    return table.select(name for name in _COLUMNS if name in table.columns and table[name].null_count() < len(table)).rechunk()
 
 
 def _find_sound(texts: pl.DataFrame, table: pl.DataFrame, problems: RowProblems) -> pl.Series:
@@ -104,15 +105,17 @@ def _join(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """All rows in all columns: those that say nothing, or the same in each, are constants, which take no memory."""
     table = pl.concat(parts, how="diagonal")
     constant: dict[str, Any] = {name: None for name in _COLUMNS if name not in table.columns}
-    for name in (TABLE, "start_s", "duration_s"):
-        if name in table.columns and not table[name].null_count() and table[name].min() == table[name].max():
-            constant[name] = table[name].min()
+    for name in {TABLE, "start_s", "duration_s"}.intersection(table.columns):
+        # Not of `table[name]`: it would make a whole column of what is a constant in each part.
+        nulls, least, most = table.select(pl.col(name).null_count(), low=pl.col(name).min(), high=pl.col(name).max()).row(0)
+        if not nulls and least == most:
+            constant[name] = least
     return table.with_columns(pl.lit(value, _COLUMNS[name]).alias(name) for name, value in constant.items())
 
 
 def _bring_together(table: pl.DataFrame) -> pl.DataFrame:
     """The clips of each recording adjacent, in the order of the recordings' first."""
-    starts = (table["path"] != table["path"].shift()).fill_null(True)
+    starts = pl.Series(begins_run(table["path"]))
     if starts.sum() == table["path"].filter(starts).n_unique():
         return table
     first = pl.col("_order").min().over("path")
@@ -156,7 +159,8 @@ def _find_missing(files: Files, table: pl.DataFrame) -> Iterator[tuple[str, int,
     if not isinstance(files.base, Path):
         return
     plain = pl.col("path").is_not_null() & pl.col(READ_FROM).is_null()
-    paths = [path for path in table.select(pl.col("path").filter(plain).unique()).to_series().to_list() if not is_url(path)]
+    named = (path for part in _slices(table) for path in part.select(pl.col("path").filter(plain).unique()).to_series())
+    paths = [path for path in dict.fromkeys(named) if not is_url(path)]
     with ThreadPoolExecutor(_STAT_THREADS) as pool:
         missing = [path for path, there in zip(paths, pool.map(lambda path: _exists(files.base / path), paths), strict=True) if not there]
     for name, row, path in table.filter(plain & pl.col("path").is_in(missing)).select(TABLE, ROW, "path").rows():

@@ -8,6 +8,7 @@ import polars as pl
 from fastspec.audio import Survey, survey
 from fastspec.audio.survey import Stretch
 from fastspec.corpus import FOUND, ClipRow, Manifest, RecordingError
+from fastspec.corpus.runs import begins_run
 from fastspec.pipeline.cutting import MEASURED_TOGETHER, TASKS_EACH
 from fastspec.pipeline.work import Progress, Tally, compute_each
 
@@ -24,7 +25,7 @@ def survey_clips(manifest: Manifest, *, workers: int = 2, on_progress: Callable[
         workers: threads; 0 works in the calling one.
         on_progress: called after each recording, from the worker's thread.
     """
-    starts = np.flatnonzero(np.diff(manifest.table["path"].rle_id().to_numpy(), prepend=-1) != 0)
+    starts = np.flatnonzero(begins_run(manifest.table["path"]))
     bounds = [*starts.tolist(), len(manifest)]
     together = max(1, min(MEASURED_TOGETHER, len(starts) // (TASKS_EACH * max(1, workers))))
     tally = Tally("scan", len(manifest), on_progress=on_progress)
