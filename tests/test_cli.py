@@ -119,14 +119,13 @@ def test_featurize_flags__reach_the_function(sounds, tmp_path):
     with mock.patch("fastspec.pipeline.featurize", side_effect=FastspecError("far enough")) as featurize:
         result = CliRunner().invoke(app, ["featurize", str(sounds), "-o", str(tmp_path / "s.zarr"), *flags])
     assert str(result.exception) == "far enough"
-    (manifest, output), options = featurize.call_args
+    (plan, output), options = featurize.call_args
     recipe = options.pop("recipe")
-    assert (len(manifest), output) == (41, str(tmp_path / "s.zarr"))
+    assert (len(plan.clips), output) == (41, str(tmp_path / "s.zarr"))
     assert (recipe.spec.n_mels, recipe.clip.clip_s, recipe.clip.channel, recipe.spec.hop_length) == (40, 2.0, "left", 200)
     assert options.pop("on_progress") is None
     assert options.pop("stopwatch") is None
     assert isinstance(options.pop("scheduler"), InProcesses)
-    assert len(options.pop("plan").clips) == 41
     assert options == {
         "workers": 3,
         "memory_bytes": 2_000_000_000,

@@ -14,6 +14,7 @@ from fastspec.cli.parsing import (
     Columns,
     GroupFrom,
     LabelFrom,
+    Memory,
     Preset,
     Settings,
     SpecFile,
@@ -47,9 +48,6 @@ Corpus = Annotated[
 ]
 Output = Annotated[str, typer.Option("-o", "--output", metavar="STORE", help="The store to write: a folder or a URL.", show_default=False)]
 Where = Annotated[str, typer.Option("--scheduler", metavar="WHERE", help="threads, processes, or tcp://HOST:PORT of a Dask scheduler.")]
-Memory = Annotated[
-    str, typer.Option("--memory", metavar="SIZE", help="For what is in flight, on a cluster in each worker; never changes the result.")
-]
 Dtype = Annotated[
     Literal["float32", "float16"],
     typer.Option("--dtype", metavar="TYPE", help="Of the store, float32 or float16; float16 for logarithmic features only."),
@@ -128,13 +126,13 @@ def featurize(
         pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
         with pipeline.open_scheduler(scheduler, workers=workers) as pool:
             shared: dict[str, Any] = {"workers": workers, "scheduler": pool, "dtype": dtype, "compression": compression}
-            manifest = _read_corpus(corpus, label_from=label_from, group_from=group_from, columns=columns)
-            plan = _plan(manifest, recipe, output=place if resume else None, hidden=json, **apart, **shared)
+            how: dict[str, Any] = {"label_from": label_from, "group_from": group_from, "columns": columns}
+            plan, found = _plan(_read_corpus(corpus, **how), recipe, output=place if resume else None, hidden=json, **apart, **shared)
             if only_plan:
                 report_plan(pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume), output, json=json)
                 return
             shared |= {"memory_bytes": memory_bytes, "resume": resume, "overwrite": overwrite, "on_error": on_error}
-            store = _run(manifest, plan, output, hidden=json, stopwatch=stopwatch, **apart, **shared)
+            store = _run(plan, output, found=found, hidden=json, stopwatch=stopwatch, **apart, **shared)
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
     pipeline.check_failed(store, max_failed=share)
 
@@ -159,27 +157,30 @@ def _read_corpus(corpus: str, *, label_from: str | None, group_from: str | None,
     return manifest
 
 
-def _plan(manifest: "Manifest", recipe: "Recipe", *, isolate: bool, timeout_s: float, hidden: bool, **settings: Any) -> "Plan":
-    """What a run will write: recordings are measured where the clips depend on how long they are."""
+def _plan(manifest: "Manifest", recipe: "Recipe", *, isolate: bool, timeout_s: float, hidden: bool, **settings: Any) -> tuple["Plan", str]:
+    """What a run will write, and what was found: recordings are measured where the clips depend on how long they are.
+
+    Of the rows that were read the plan alone is left, which the run uses up.
+    """
     from fastspec.pipeline import Isolation, plan_run
 
     with (
         progress_bar("recordings", len(manifest), hidden=hidden or not recipe.clip.needs_lengths) as report,
         Isolation(manifest.recordings, always=isolate, timeout_s=timeout_s) as isolation,
     ):
-        return plan_run(manifest, recipe, recordings=isolation.recordings(), on_progress=report, **settings)
+        return plan_run(manifest, recipe, recordings=isolation.recordings(), on_progress=report, **settings), repr(manifest)[1:-1]
 
 
-def _run(manifest: "Manifest", plan: "Plan", output: str, *, hidden: bool, **settings: Any) -> "FeatureStore":
+def _run(plan: "Plan", output: str, *, found: str, hidden: bool, **settings: Any) -> "FeatureStore":
     """Say what was found and what is about to be written, and write it."""
     from fastspec.pipeline import featurize
 
     if not hidden:
-        tell(f"{manifest!r}"[1:-1], _describe(plan.layout))
-        if not manifest.classes:
+        tell(found, _describe(plan.layout))
+        if not plan.clips.classes:
             tell("no labels: put classes into sub-folders, or give --label-from RE or a table's column 'label'; features need none")
     with progress_bar("clips", len(plan.clips), hidden=hidden) as report:
-        return featurize(manifest, output, recipe=plan.layout.recipe, plan=plan, on_progress=report, **settings)
+        return featurize(plan, output, recipe=plan.layout.recipe, on_progress=report, **settings)
 
 
 def _describe(layout: "Layout") -> str:

@@ -56,6 +56,9 @@ Workers = Annotated[
     int, typer.Option("--workers", metavar="N", min=0, help="How many at once; 0 computes in the main thread, for a debugger.")
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads that the model may use.")]
+Memory = Annotated[
+    str, typer.Option("--memory", metavar="SIZE", help="For what is in flight, on a cluster in each worker; never changes the result.")
+]
 Folds = Annotated[int, typer.Option("--folds", metavar="N", help="Folds, each of whole groups.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="How often, each time with another seed.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Equal seeds give equal results.")]

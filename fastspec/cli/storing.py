@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fastspec.cli.output import Json, Quiet, format_bytes, format_parts, print_json, show, tell, waiting, warn
-from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Store, Workers, parse_columns
+from fastspec.cli.parsing import Columns, GroupFrom, LabelFrom, Memory, Store, Workers, parse_bytes, parse_columns
 from fastspec.cli.progress import interruptible, progress_bar
-from fastspec.errors import RunFailed, StoreError, counted
+from fastspec.errors import RunFailed, counted
 
 store_app = typer.Typer(help="Look into a store, check, repair, update or export it.", no_args_is_help=True)
 
@@ -102,6 +102,7 @@ def verify(
     ] = None,
     columns: Columns = None,
     workers: Workers = 2,
+    memory: Memory = "1GiB",
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -111,18 +112,13 @@ def verify(
 
     Exit code 1 means that damage was found, even where it was repaired.
     """
-    from fastspec.corpus import read_corpus
     from fastspec.pipeline import repair as repair_store
     from fastspec.store import find_damage
     from fastspec.store.place import locate_store
-    from fastspec.store.reading import read_source
 
-    place = locate_store(store)
-    if repair and columns and not (corpus := corpus or read_source(place)):
-        raise StoreError(f"{store} does not say where its recordings are; give --corpus")
-    manifest = read_corpus(corpus, columns=parse_columns(columns)) if repair and corpus else None
+    how: dict[str, Any] = {"columns": parse_columns(columns), "workers": workers, "memory_bytes": parse_bytes(memory)}
     with waiting("repairing" if repair else "comparing"):
-        damage = repair_store(store, manifest, workers=workers) if repair else find_damage(place)
+        damage = repair_store(store, corpus, **how) if repair else find_damage(locate_store(store))
     if json:
         print_json("store verify", [found._asdict() | {"repaired": repair} for found in damage])
     else:
@@ -143,6 +139,7 @@ def update(
     group_from: GroupFrom = None,
     columns: Columns = None,
     workers: Workers = 2,
+    memory: Memory = "1GiB",
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -150,19 +147,19 @@ def update(
 
     Example: fastspec store update sounds.zarr sounds/
 
-    What is new or changed is computed, what is gone is marked. The recipe stays what it is. Clips keep their numbers; new ones come
-    last. Give --label-from and the like as featurize had them.
+    What is new or changed is computed, what is gone is marked. The recipe stays what it is, and so do --column, --label-from and
+    --group-from where they are not given. Clips keep their numbers; new ones come last.
     """
     from fastspec import pipeline
-    from fastspec.corpus import read_corpus
     from fastspec.store import Layout
     from fastspec.store.place import locate_store
 
-    manifest = read_corpus(corpus, label_from=label_from, group_from=group_from, columns=parse_columns(columns))
-    n_before = Layout.read(locate_store(store)).n_clips
+    place, memory_bytes = locate_store(store), parse_bytes(memory)
+    n_before = Layout.read(place).n_clips
+    manifest = pipeline.read_again(place, corpus, columns=parse_columns(columns), label_from=label_from, group_from=group_from)
     kept = f"go on with the same command: {store} cannot be read until it has ended"
     with interruptible(kept), progress_bar("clips", len(manifest), hidden=json) as report:
-        updated = pipeline.update(store, manifest, workers=workers, on_progress=report)
+        updated = pipeline.update(store, manifest, workers=workers, memory_bytes=memory_bytes, on_progress=report)
     counts = updated.status_counts()
     if json:
         print_json("store update", [{"store": str(store), "clips": len(updated), "new": len(updated) - n_before, "statuses": counts}])

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fastspec.corpus.fingerprints import fingerprints
 from fastspec.corpus.inputs import join_manifests, read_recording
 from fastspec.corpus.labels import compile_pattern, fill_column
-from fastspec.corpus.manifest import FOUND, SCHEMA, ClipRow, Manifest, RecordingError
+from fastspec.corpus.manifest import FOUND, SCHEMA, ClipRow, Manifest, Reading, RecordingError
 from fastspec.corpus.place import locate
 from fastspec.corpus.portable import take_recordings
 from fastspec.corpus.problems import RowProblems
@@ -17,8 +18,8 @@ from fastspec.corpus.samples import Sample, read_samples
 from fastspec.corpus.sources import is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["FOUND", "ClipRow", "Manifest", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus", "read_inputs"]
-__all__ += ["take_recordings"]
+__all__ = ["FOUND", "ClipRow", "Manifest", "Reading", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus"]
+__all__ += ["read_inputs", "take_recordings"]
 
 
 def read_corpus(
@@ -62,7 +63,7 @@ def read_corpus(
         manifest = read_samples(corpus)
     if strict and manifest.problems:
         raise CorpusError(manifest.problems.sentence("whose file is missing"))
-    return _with_patterns(manifest, patterns)
+    return replace(_with_patterns(manifest, patterns), reading=Reading(dict(columns) if columns else None, label_from, group_from))
 
 
 def read_inputs(

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -60,6 +61,14 @@ class ClipRow(NamedTuple):
     channel: int | None = None
 
 
+class Reading(NamedTuple):
+    """How a corpus is read: what `read_corpus` is told beside where it lies."""
+
+    columns: Mapping[str, str] | None = None
+    label_from: str | None = None
+    group_from: str | None = None
+
+
 class RecordingError(FastspecError):
     """One recording that cannot be had: costs its rows, not the run. `code` is the ledger's status, `reason` one line."""
 
@@ -94,6 +103,7 @@ class Manifest:
         problems: of a corpus of tables the rows whose file is missing, which costs them but not the run.
         unread: of a folder, those of the ignored files that may have been meant: tables, and sound that libsndfile cannot read.
         found: what a scan found, row by row, in the columns of `FOUND`; written and read with the table.
+        reading: how it was read, to read it again.
     """
 
     table: pl.DataFrame
@@ -104,6 +114,7 @@ class Manifest:
     problems: RowProblems | None = None
     unread: tuple[str, ...] = ()
     found: pl.DataFrame | None = None
+    reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return self.table.height
@@ -146,7 +157,10 @@ class Manifest:
         """SHA-256 of the rows and their order, in hexadecimal; it does not depend on where the corpus lies."""
         digest = hashlib.sha256(json.dumps(self.table.columns).encode())
         for rows in self.table.iter_slices(_DIGEST_ROWS):
-            digest.update(json.dumps([column.to_list() for column in rows]).encode())
+            # The JSON of a list of the columns, one of them in memory.
+            for before, column in zip("[" + "," * rows.width, rows, strict=False):
+                digest.update(f"{before}{' ' * (before == ',')}{json.dumps(column.to_list())}".encode())
+            digest.update(b"]")
         return digest.hexdigest()
 
     def with_table(self, table: pl.DataFrame) -> "Manifest":

@@ -7,7 +7,8 @@ from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.lazy import feature_array
 from fastspec.pipeline.partition import OnError
 from fastspec.pipeline.planning import Forecast, forecast
-from fastspec.pipeline.repair import recordings_of, repair
+from fastspec.pipeline.repair import repair
+from fastspec.pipeline.rereading import read_again, recordings_of
 from fastspec.pipeline.run import Plan, check_failed, check_output, featurize, map_clips, map_features, plan_run, stream_features
 from fastspec.pipeline.scheduling import open_scheduler
 from fastspec.pipeline.surveying import survey_clips
@@ -16,4 +17,4 @@ from fastspec.pipeline.work import Progress
 
 __all__ = ["FeatureBatch", "Forecast", "Isolation", "OnError", "Plan", "Progress", "check_failed", "check_output", "choose_clip_length"]
 __all__ += ["cut_clips", "feature_array", "featurize", "forecast", "load_rows", "map_clips", "map_features", "open_scheduler", "plan_run"]
-__all__ += ["recordings_of", "repair", "stream_features", "survey_clips", "update"]
+__all__ += ["read_again", "recordings_of", "repair", "stream_features", "survey_clips", "update"]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, Isolated, LoadedClip, Policy, Request, Span, load_recordings
 from fastspec.corpus import ClipRow, RecordingError
-from fastspec.errors import FastspecError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
 from fastspec.spec import Dtype, FeatureSpec, Recipe
@@ -20,20 +19,6 @@ from fastspec.timing import stage
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 16 << 20
-
-
-class Computed(NamedTuple):
-    """Features of clips, and what the ledger says of each.
-
-    Attributes:
-        infos: of each clip.
-        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
-        valid_frames: `(clips,)` int32, 0 where a clip failed.
-    """
-
-    infos: list[ClipInfo]
-    features: NDArray[np.floating]
-    valid_frames: NDArray[np.int32]
 
 
 class FeatureBatch(NamedTuple):
@@ -74,19 +59,9 @@ def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
     return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
 
 
-def worker_bytes(layout: Layout) -> int:
-    """Memory for one worker: a chunk, and a group of clips with room for computing it."""
-    return layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
-
-
-def fitting_workers(memory_bytes: int, layout: Layout) -> int:
-    """How many workers the memory has room for. FastspecError: none."""
-    each = worker_bytes(layout)
-    if memory_bytes < each:
-        raise FastspecError(
-            f"the memory budget is {memory_bytes >> 20} MiB and one worker needs {-(-each >> 20)} MiB; give more, or shorter clips"
-        )
-    return memory_bytes // each
+def worker_bytes(layout: Layout, *, chunks: int = 1) -> int:
+    """Memory for one worker: a chunk, or several, and a group of clips with room for computing it."""
+    return chunks * layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
 
 
 def compute_rows(
@@ -99,37 +74,46 @@ def compute_rows(
     on_group: Callable[[int, int], None],
     dtype: Dtype = "float32",
 ) -> FeatureBatch:
-    """`compute_next` for rows that follow each other in a manifest, the first of which is clip `first_clip`, with their ledger rows."""
-    infos, features, valid_frames = compute_next(len(rows), clips=clips, recipe=recipe, front=front, on_group=on_group, dtype=dtype)
+    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`, and no more `clips` than theirs.
+
+    Computed in float32, kept in `dtype`; see `compute_into`.
+    """
+    features, valid_frames = np.empty((len(rows), *recipe.shape), dtype), np.zeros(len(rows), np.int32)
+    infos = compute_into(features, valid_frames, clips=clips, recipe=recipe, front=front, on_group=on_group)
     ledger = [ledger_row(clip, row, info._asdict()) for clip, (row, info) in enumerate(zip(rows, infos, strict=True), first_clip)]
     return FeatureBatch(ledger, features, valid_frames)
 
 
-def compute_next(
-    count: int,
+def compute_into(
+    features: NDArray[np.floating],
+    valid_frames: NDArray[np.int32],
     *,
     clips: Iterator[LoadedClip],
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
-    dtype: Dtype = "float32",
-) -> Computed:
-    """Features of the next `count` of `clips`, and no more of them; computed in float32, kept in `dtype`.
+) -> list[ClipInfo]:
+    """Fill features of the next of `clips`, as many as there is room for; what the ledger says of each is returned.
 
-    `on_group(clips, failed)` is called after each group; what it raises ends the work.
+    Args:
+        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
+        valid_frames: `(clips,)` int32, 0 where a clip failed.
+        clips: at the recipe's rate.
+        recipe: of the features.
+        front: that computes them.
+        on_group: called with the clips of each group and how many of them failed; what it raises ends the work.
     """
-    features, valid_frames = np.empty((count, *recipe.shape), dtype), np.zeros(count, np.int32)
     infos: list[ClipInfo] = []
     together = group_clips(recipe)
-    while group := list(islice(clips, min(together, count - len(infos)))):
+    while group := list(islice(clips, min(together, len(features) - len(infos)))):
         start, stop = len(infos), len(infos) + len(group)
-        computed = features[start:stop] if dtype == "float32" else np.empty((len(group), *features.shape[1:]), np.float32)
+        computed = features[start:stop] if features.dtype == np.float32 else np.empty((len(group), *features.shape[1:]), np.float32)
         with stage("features"):
             infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
         if computed.dtype != features.dtype:
             features[start:stop] = computed
         on_group(len(group), sum(not clip.usable for clip in group))
-    return Computed(infos, features, valid_frames)
+    return infos
 
 
 def load_rows(

@@ -14,14 +14,15 @@ from fastspec.corpus.packing import pack_rows, unpack_rows
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
-from fastspec.pipeline.compute import Recordings, compute_next, ledger_columns, load_rows
+from fastspec.pipeline.compute import Recordings, compute_into, ledger_columns, load_rows
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.tasks import Reporter
 from fastspec.store import Layout, StoreWriter
 from fastspec.store.ledger import USABLE, pack_columns
 from fastspec.timing import stage
 
-LEDGER_ROWS = 4096
+# That are objects at a time, here and where a ledger is written from what was committed: those of a chunk may take as much as it does.
+ROWS_TOGETHER = 4096
 
 OnError = Literal["skip", "fail"]
 
@@ -30,11 +31,12 @@ OnError = Literal["skip", "fail"]
 class PartitionTask:
     """Compute a partition chunk by chunk, its recordings decoded once; then commit it.
 
-    Sent elsewhere, it takes along its own rows, and what opens their recordings, alone. `packed` are the rows of each of its chunks.
+    Sent elsewhere, it takes along its own rows, and what opens their recordings, alone. `packed` are the rows of each of its chunks,
+    some in each pack.
     """
 
     partition: int
-    packed: list[bytes]
+    packed: list[list[bytes]]
     isolation: Isolation
     writer: StoreWriter
     front: FrontEnd
@@ -46,7 +48,7 @@ class PartitionTask:
         cls,
         partition: int,
         *,
-        packed: Sequence[bytes],
+        packed: Sequence[list[bytes]],
         isolation: Isolation,
         writer: StoreWriter,
         front: FrontEnd,
@@ -58,7 +60,7 @@ class PartitionTask:
         return cls(partition, own, isolation, writer, front, budget, on_error)
 
     def __str__(self) -> str:
-        first, last = unpack_rows(self.packed[0])[0], unpack_rows(self.packed[-1])[-1]
+        first, last = unpack_rows(self.packed[0][0])[0], unpack_rows(self.packed[-1][-1])[-1]
         return f"partition {self.partition} of {self.writer.path} ({first.path} to {last.path})"
 
     def __reduce__(self) -> tuple[Callable[..., "PartitionTask"], tuple[Any, ...]]:
@@ -66,8 +68,8 @@ class PartitionTask:
         return PartitionTask, (self.partition, self.packed, isolation, self.writer, self.front, self.budget, self.on_error)
 
     def _rows(self) -> Iterator[ClipRow]:
-        """All rows; those of one chunk are in memory."""
-        return chain.from_iterable(map(unpack_rows, self.packed))
+        """All rows; those of one pack are in memory."""
+        return chain.from_iterable(map(unpack_rows, chain.from_iterable(self.packed)))
 
     def __call__(self, reporter: Reporter) -> None:
         """Do it; where a process died at it before, with each recording isolated.
@@ -86,33 +88,32 @@ class PartitionTask:
         ledger: list[bytes] = []
         for packed, (_, start, stop) in zip(self.packed, writer.layout.chunks(self.partition), strict=True):
             begun = perf_counter()
-            infos, features, valid_frames = compute_next(
-                stop - start, clips=loaded, recipe=recipe, front=self.front, on_group=reporter.add, dtype=dtype
-            )
-            rows = unpack_rows(packed)
-            if self.on_error == "fail":
-                _refuse_failed(rows, infos)
+            features, valid_frames, done = np.empty((stop - start, *recipe.shape), dtype), np.zeros(stop - start, np.int32), 0
+            for rows in map(unpack_rows, packed):
+                some = slice(done, done + len(rows))
+                infos = compute_into(
+                    features[some], valid_frames[some], clips=loaded, recipe=recipe, front=self.front, on_group=reporter.add
+                )
+                if self.on_error == "fail":
+                    _refuse_failed(rows, infos)
+                ledger.append(pack_columns(ledger_columns(start + done, rows, infos)))
+                done += len(rows)
             computed = perf_counter()
             with stage("write"):
                 hashes.append(writer.write_chunk(start, features))
+            del features  # before there are those of the next chunk
             timings["compute_ms"] += 1e3 * (computed - begun)
             timings["write_ms"] += 1e3 * (perf_counter() - computed)
-            ledger += _pack_ledger(start, rows, infos)
             valid.append(valid_frames)
         with stage("write"):
             writer.commit(self.partition, hashes=hashes, ledger=ledger, valid_frames=np.concatenate(valid), timings=timings)
 
 
-def pack_chunks(clips: Manifest, layout: Layout) -> list[bytes]:
-    """The rows of each chunk of a store, so small that all of them may wait in memory."""
+def pack_chunks(clips: Manifest, layout: Layout) -> list[list[bytes]]:
+    """The rows of each chunk of a store in packs, so small that all of them may wait in memory."""
     size = layout.chunk_clips
-    return [pack_rows(clips, start, start + size) for start in range(0, len(clips), size)]
-
-
-def _pack_ledger(first_clip: int, rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> Iterator[bytes]:
-    """Rows of the ledger in parts of which each takes little memory, here and where they are read again."""
-    for i in range(0, len(rows), LEDGER_ROWS):
-        yield pack_columns(ledger_columns(first_clip + i, rows[i : i + LEDGER_ROWS], infos[i : i + LEDGER_ROWS]))
+    chunks = (range(start, min(start + size, len(clips))) for start in range(0, len(clips), size))
+    return [[pack_rows(clips, i, min(i + ROWS_TOGETHER, chunk.stop)) for i in chunk[::ROWS_TOGETHER]] for chunk in chunks]
 
 
 def _refuse_failed(rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> None:

@@ -10,8 +10,10 @@ from time import perf_counter
 import numpy as np
 
 from fastspec.corpus import Manifest
+from fastspec.corpus.runs import begins_run
 from fastspec.frontend import FrontEnd
-from fastspec.pipeline.compute import compute_rows, fitting_workers, group_clips, load_rows, worker_bytes
+from fastspec.pipeline.budget import fitting_workers
+from fastspec.pipeline.compute import compute_rows, group_clips, load_rows, worker_bytes
 from fastspec.pipeline.run import Plan
 from fastspec.pipeline.work import Tally, compute_each
 from fastspec.spec import Recipe
@@ -64,7 +66,7 @@ def forecast(
         FastspecError: the memory is too little for one worker.
     """
     place, layout = locate_store(output), plan.layout
-    at_once = min(max(1, workers), fitting_workers(memory_bytes, layout))
+    at_once = min(max(1, workers), fitting_workers(memory_bytes, worker_bytes(layout)))
     done = _count_done(place, layout) if resume else 0
     sampled, seconds = _time_sample(plan.clips, layout, workers=min(workers, at_once)) if done < layout.n_clips else (0, 0.0)
     return Forecast(
@@ -120,8 +122,7 @@ def _spread_groups(clips: Manifest, recipe: Recipe) -> list[int]:
 
     Each begins with a recording: one that began in its middle would decode what comes before for a few clips alone.
     """
-    paths = clips.table["path"]
-    begins = np.flatnonzero((paths != paths.shift(1)).fill_null(True).to_numpy())
+    begins = np.flatnonzero(begins_run(clips.table["path"]))
     # Multiples of the golden ratio, modulo 1: at any time no gap between them is much wider than another.
     shares = np.arange(min(SAMPLED_GROUPS, -(-len(clips) // group_clips(recipe)))) * (5**0.5 - 1) / 2 % 1
     places = begins[np.searchsorted(begins, (shares * len(clips)).astype(int), side="right") - 1]

@@ -12,24 +12,27 @@ import numpy as np
 
 from fastspec.audio import TIMEOUT_S, failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
+from fastspec.corpus.runs import begins_run
 from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd
-from fastspec.pipeline.budget import Budget
+from fastspec.pipeline.budget import Budget, share_memory
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, fitting_workers, group_clips, load_rows, worker_bytes
+from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, group_clips, load_rows, worker_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.partition import OnError, PartitionTask, pack_chunks
 from fastspec.pipeline.scheduling import Choice, Scheduler, open_scheduler
 from fastspec.pipeline.tasks import current_versions
-from fastspec.pipeline.work import Progress, Tally, compute_each, give_back_memory
+from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.spec import Dtype, Recipe, check_dtype
 from fastspec.store import Compression, FeatureStore, Layout, StoreWriter, describe_changes, read_manifest
 from fastspec.store.files import remove_tree
 from fastspec.store.ledger import USABLE
 from fastspec.store.lock import locked, refuse_locked
+from fastspec.store.memory import give_back_memory
 from fastspec.store.place import Place, is_vacant, locate_store
 from fastspec.store.reading import is_finished, is_store, is_updating
+from fastspec.store.source import Source
 from fastspec.timing import Stopwatch
 
 STREAM_CLIPS = 128
@@ -37,7 +40,7 @@ STREAM_CLIPS = 128
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plan:
     """What a run is about to write.
 
@@ -49,9 +52,15 @@ class Plan:
     layout: Layout
     clips: Manifest
 
+    def give_clips(self) -> Manifest:
+        """The clips, which the plan has no more: a table of a million rows takes as much memory as all workers."""
+        given = self.clips
+        self.clips = replace(given, table=given.table.clear(), origins=None, problems=None, found=None)
+        return given
+
 
 def featurize(
-    manifest: Manifest | str | os.PathLike[str] | Iterable[Sample],
+    manifest: Manifest | Plan | str | os.PathLike[str] | Iterable[Sample],
     output: str | os.PathLike[str],
     *,
     recipe: Recipe,
@@ -66,7 +75,6 @@ def featurize(
     max_failed: float = 1.0,
     isolate: bool = False,
     timeout_s: float = TIMEOUT_S,
-    plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> FeatureStore:
@@ -77,7 +85,8 @@ def featurize(
     that a process died in are then computed with their recordings isolated, so that one that crashes the decoder costs its rows too.
 
     Args:
-        manifest: what to read, or anything that `read_corpus` takes.
+        manifest: what to read, or anything that `read_corpus` takes; or what `plan_run` made of it for the same recipe, dtype, compression
+            and output, which is then not done again. Such a plan is used up.
         output: the store's folder, or a URL that fsspec can write to; it must not exist unless `resume` or `overwrite` is given.
         recipe: what to compute. Without a `clip_s` one is chosen (`choose_clip_length`) and frozen in the store.
         workers: threads or processes; 0 computes in the calling thread. A cluster has workers of its own.
@@ -94,7 +103,6 @@ def featurize(
         isolate: decode in spawned processes, which are replaced: a recording that crashes its decoder is "crashed", one on which it hangs
             "timeout". Samples that functions make are made there.
         timeout_s: how long an isolated decoder may take to begin, or for a block of 65,536 frames.
-        plan: what `plan_run` made of the same manifest, recipe, dtype and output, which is then not done again.
         on_progress: called after each recording that is measured and after each group of clips, from the worker's thread; after each
             partition where processes or a cluster compute.
         stopwatch: measures where the workers' time goes.
@@ -108,23 +116,25 @@ def featurize(
         FastspecError: the memory is too little for one worker, the time-out is not positive, or no process can be spawned.
     """
     place = locate_store(output)
-    manifest = manifest if isinstance(manifest, Manifest) else read_corpus(manifest)
+    layout, clips = (manifest.layout, manifest.give_clips()) if isinstance(manifest, Plan) else (None, _read(manifest))
     with (
-        Isolation(manifest.recordings, always=isolate, timeout_s=timeout_s) as isolation,
+        Isolation(clips.recordings, always=isolate, timeout_s=timeout_s) as isolation,
         locked(place),
         _scheduler_for(place, scheduler, workers=workers, resume=resume, overwrite=overwrite) as pool,
     ):
-        pool.check(manifest)
+        pool.check(clips)
         front = FrontEnd(recipe)
-        if plan is None:
+        if layout is None:
             planned: dict[str, Any] = {"output": place if resume else None, "dtype": dtype, "compression": compression}
             measured: dict[str, Any] = {"workers": workers, "scheduler": pool, "on_progress": on_progress}
-            plan = plan_run(manifest, recipe, recordings=isolation.recordings(), **planned, **measured)
-        at_once, budget = _share_memory(memory_bytes, plan.layout, workers=workers, sharers=pool.sharers)
-        writer = _open_writer(place, plan, resume=resume)
+            plan = plan_run(clips, recipe, recordings=isolation.recordings(), **planned, **measured)
+            layout, clips = plan.layout, plan.give_clips()
+        at_once, budget = share_memory(memory_bytes, worker_bytes(layout), workers=workers, sharers=pool.sharers)
+        writer = _open_writer(place, layout, clips, resume=resume)
         if not is_finished(place):
-            packed = pack_chunks(plan.clips, plan.layout)
-            del manifest, plan  # a table of a million rows takes as much memory as all workers
+            packed = pack_chunks(clips, layout)
+            del clips
+            give_back_memory()
             prepare = partial(
                 PartitionTask.prepare, packed=packed, isolation=isolation, writer=writer, front=front, budget=budget, on_error=on_error
             )
@@ -136,19 +146,16 @@ def featurize(
     return store
 
 
+def _read(source: Manifest | str | os.PathLike[str] | Iterable[Sample]) -> Manifest:
+    return source if isinstance(source, Manifest) else read_corpus(source)
+
+
 @contextmanager
 def _scheduler_for(output: Place, choice: Choice, *, workers: int, resume: bool, overwrite: bool) -> Iterator[Scheduler]:
     """The scheduler, once it is clear that there is something for it to do."""
     check_output(output, resume=resume, overwrite=overwrite)
     with open_scheduler(choice, workers=workers) as pool:
         yield pool
-
-
-def _share_memory(memory_bytes: int, layout: Layout, *, workers: int, sharers: int) -> tuple[int, Budget]:
-    """How many workers it is enough for; what it has left beside them, for recordings whose size is not known before they are opened."""
-    at_once = fitting_workers(memory_bytes, layout)
-    spare_bytes = memory_bytes - min(max(1, workers), at_once) * worker_bytes(layout)
-    return at_once, Budget(max(1, spare_bytes) // sharers)
 
 
 def _compute_pending(
@@ -178,13 +185,12 @@ def check_failed(store: FeatureStore, *, max_failed: float) -> None:
         )
 
 
-def _open_writer(output: Place, plan: Plan, *, resume: bool) -> StoreWriter:
+def _open_writer(output: Place, layout: Layout, clips: Manifest, *, resume: bool) -> StoreWriter:
     if resume and is_store(output):
-        return StoreWriter.resume(output, plan.layout)
+        return StoreWriter.resume(output, layout)
     if is_store(output):
         remove_tree(output)
-    manifest = plan.clips.table.with_columns(fingerprints(plan.clips))
-    return StoreWriter.create(output, plan.layout, manifest=manifest, source=plan.clips.address)
+    return StoreWriter.create(output, layout, manifest=clips.table.with_columns(fingerprints(clips)), source=Source.of(clips))
 
 
 def stream_features(manifest: Manifest, recipe: Recipe, *, workers: int = 2) -> Iterator[FeatureBatch]:
@@ -247,8 +253,7 @@ def map_clips(
 
 def _whole_recordings(clips: Manifest, least: int) -> list[tuple[int, int]]:
     """Stretches `(start, stop)` of a manifest that end where a recording does, as soon as they have `least` clips."""
-    paths = clips.table["path"]
-    ends = np.flatnonzero((paths != paths.shift(-1)).fill_null(True).to_numpy()) + 1
+    ends = np.append(np.flatnonzero(begins_run(clips.table["path"])), len(clips))[1:]
     stretches, start = [], 0
     for end in ends.tolist():
         if end - start >= least or end == len(clips):
@@ -339,9 +344,10 @@ def compute_clips(
     layout: Layout,
     front: FrontEnd,
     tally: Tally,
+    budget: Budget,
 ) -> FeatureBatch:
     """Features of rows of a store, the first of which is clip `first_clip`; those that are removed are not looked for."""
     present = [row for row, is_removed in zip(rows, removed, strict=True) if not is_removed]
-    loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check)
+    loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check, budget=budget)
     all_clips = (failed_clip("removed", "no longer in the corpus") if is_removed else next(loaded) for is_removed in removed)
     return compute_rows(rows, first_clip, clips=all_clips, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)

@@ -11,11 +11,13 @@ import polars as pl
 import zarr
 from numpy.typing import NDArray
 
-from fastspec.corpus import ClipRow, Manifest, fingerprints, read_corpus
+from fastspec.corpus import ClipRow, Manifest, fingerprints
 from fastspec.errors import StoreError
 from fastspec.frontend import FrontEnd
-from fastspec.pipeline.compute import FeatureBatch, ledger_row
+from fastspec.pipeline.budget import share_memory
+from fastspec.pipeline.compute import FeatureBatch, ledger_row, worker_bytes
 from fastspec.pipeline.cutting import cut_clips
+from fastspec.pipeline.rereading import read_again
 from fastspec.pipeline.run import compute_clips
 from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
@@ -24,8 +26,11 @@ from fastspec.store.ledger import SCHEMA, as_columns, pack_columns
 from fastspec.store.lock import locked
 from fastspec.store.place import Place, locate_store, open_array, scan_table
 from fastspec.store.reading import chunk_file, chunk_hashes, is_finished, is_store, is_updating
+from fastspec.store.source import Source, write_source
 from fastspec.store.verifying import read_chunk
 
+# That a worker holds at once: as it was, what is computed of it, and as it will be.
+_CHUNKS = 3
 _IDENTITY = ("label", "group", "split", "duration_s")
 _EXTRA = ("fingerprint", "removed", "stale")
 
@@ -35,6 +40,7 @@ def update(
     corpus: Manifest | str | os.PathLike[str],
     *,
     workers: int = 2,
+    memory_bytes: int = 1 << 30,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FeatureStore:
     """Bring a finished store up to date with its corpus; the recipe, its clip length too, stays what it is.
@@ -45,25 +51,27 @@ def update(
 
     Args:
         store: its folder or URL.
-        corpus: what the store was made from, as it is now.
+        corpus: what the store was made from, as it is now; a path or URL is read as it was then (`read_again`).
         workers: threads; 0 computes in the calling one.
+        memory_bytes: for what is in flight; it decides how many partitions are computed at once.
         on_progress: called after each group of clips, from the worker's thread.
 
     Raises:
         StoreError: no finished store, one that other versions computed, or it cannot be written.
         CorpusError: the corpus cannot be read.
+        FastspecError: the memory is too little for one worker.
     """
     path = locate_store(store)
-    manifest = corpus if isinstance(corpus, Manifest) else read_corpus(corpus)
+    manifest = read_again(path, corpus)
     with locked(path):
         if not is_store(path) or not (is_finished(path) or is_updating(path)):
             open_store(path)  # says what is wrong
         Layout.read(path).check_versions(current_versions(), path)
         if is_updating(path):
-            _carry_out(StoreWriter.go_on_updating(path), manifest, workers=workers, on_progress=on_progress)
+            _carry_out(StoreWriter.go_on_updating(path), manifest, workers=workers, memory_bytes=memory_bytes, on_progress=on_progress)
         open_store(path)
         if writer := _begin(path, manifest, workers=workers, on_progress=on_progress):
-            _carry_out(writer, manifest, workers=workers, on_progress=on_progress)
+            _carry_out(writer, manifest, workers=workers, memory_bytes=memory_bytes, on_progress=on_progress)
         return open_store(path)
 
 
@@ -129,8 +137,11 @@ class _Before:
             return None
 
 
-def _carry_out(writer: StoreWriter, manifest: Manifest, *, workers: int, on_progress: Callable[[Progress], None] | None) -> None:
-    path = writer.path
+def _carry_out(
+    writer: StoreWriter, manifest: Manifest, *, workers: int, memory_bytes: int, on_progress: Callable[[Progress], None] | None
+) -> None:
+    path, layout = writer.path, writer.layout
+    fitting, budget = share_memory(memory_bytes, worker_bytes(layout, chunks=_CHUNKS), workers=workers)
     if pending := writer.pending():
         table = scan_table(path / "update" / "manifest.parquet").collect()
         clips = manifest.with_table(table.drop(_EXTRA))
@@ -144,12 +155,12 @@ def _carry_out(writer: StoreWriter, manifest: Manifest, *, workers: int, on_prog
         )
         tally = Tally("features", int(table["stale"].sum()), on_progress=on_progress)
         marks = (table["stale"].to_numpy(), table["removed"].to_numpy())
-        work = partial(
-            _update_partition, writer=writer, clips=clips, before=before, marks=marks, front=FrontEnd(writer.layout.recipe), tally=tally
-        )
-        for _ in compute_each(work, pending, workers=workers, tally=tally):
+        compute = partial(compute_clips, clips=clips, layout=layout, front=FrontEnd(layout.recipe), tally=tally, budget=budget)
+        work = partial(_update_partition, writer=writer, clips=clips, before=before, marks=marks, compute=compute)
+        for _ in compute_each(work, pending, workers=min(workers, fitting), tally=tally):
             pass
     writer.finish()
+    write_source(path, Source.of(manifest))
 
 
 def _update_partition(
@@ -159,8 +170,7 @@ def _update_partition(
     clips: Manifest,
     before: _Before,
     marks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    front: FrontEnd,
-    tally: Tally,
+    compute: Callable[..., FeatureBatch],
 ) -> None:
     hashes, ledger, valid = [], [], []
     for chunk, start, stop in writer.layout.chunks(partition):
@@ -170,20 +180,8 @@ def _update_partition(
             if kept is None:
                 stale[:] = True
             chosen = np.flatnonzero(stale)
-            batch = compute_clips(
-                [rows[i] for i in chosen],
-                start,
-                removed=removed[chosen].tolist(),
-                clips=clips,
-                layout=writer.layout,
-                front=front,
-                tally=tally,
-            )
-            features = np.empty((len(rows), *writer.layout.recipe.shape), writer.layout.dtype)
-            if kept is not None:
-                features[: len(kept)] = kept
-            features[chosen] = batch.features
-            hashes.append(writer.write_chunk(start, features))
+            batch = compute([rows[i] for i in chosen], start, removed=removed[chosen].tolist())
+            hashes.append(writer.write_chunk(start, _merge_features(kept, batch.features, chosen, n_clips=len(rows))))
         else:
             batch, chosen = None, np.empty(0, np.intp)
             hashes.append(before.hashes[chunk])
@@ -191,6 +189,19 @@ def _update_partition(
         ledger.append(pack_columns(as_columns(of_chunk)))
         valid.append(counts)
     writer.commit(partition, hashes=hashes, ledger=ledger, valid_frames=np.concatenate(valid))
+
+
+def _merge_features(
+    kept: NDArray[np.floating] | None, computed: NDArray[np.floating], chosen: NDArray[np.intp], *, n_clips: int
+) -> NDArray[np.floating]:
+    """The features of a chunk: those that stay, and in the places that were chosen those just computed."""
+    if len(chosen) == n_clips:
+        return computed
+    features = np.empty((n_clips, *computed.shape[1:]), computed.dtype)
+    if kept is not None:
+        features[: len(kept)] = kept
+    features[chosen] = computed
+    return features
 
 
 def _merge_rows(

@@ -1,12 +1,11 @@
 """Work on many items through Dask: a window of tasks at a time, progress shared, an end that every worker hears of."""
 
-import ctypes
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
@@ -106,12 +105,6 @@ def delay_each(work: Callable[[Any], Result], items: Sequence[Any]) -> list[Any]
     """
     task, run = dask.delayed(work, pure=False), uuid4().hex
     return [task(item, dask_key_name=f"{run}-{len(items) - i:09}") for i, item in enumerate(items)]
-
-
-def give_back_memory() -> None:
-    """Let the system have what threads that are gone have freed; the C library of Linux would keep it for threads to come."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

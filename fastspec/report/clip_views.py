@@ -25,7 +25,7 @@ from fastspec.report.ticks import band_ticks, label_of
 from fastspec.spec import Recipe
 from fastspec.store import FeatureStore
 from fastspec.store.ledger import USABLE
-from fastspec.store.reading import read_source
+from fastspec.store.source import read_source
 
 Float32 = NDArray[np.float32]
 
@@ -181,7 +181,7 @@ def _find_recordings(store: FeatureStore, corpus: str | None) -> tuple[Manifest 
     """The store's rows with their recordings, or why there are none."""
     if not can_encode():
         return None, "this libsndfile writes no MP3; upgrade it to 1.1 or newer"
-    if corpus is None and read_source(store.path) is None:
+    if corpus is None and read_source(store.path).corpus is None:
         return None, "the store does not say where its recordings are; say it with --corpus"
     try:
         return recordings_of(store.path, corpus), None

@@ -7,7 +7,8 @@ import polars as pl
 from fastspec.corpus import FOUND, Manifest, RecordingError
 from fastspec.scanning.report import ScanReport, report_of
 from fastspec.store import FeatureStore
-from fastspec.store.reading import read_manifest, read_source
+from fastspec.store.reading import read_manifest
+from fastspec.store.source import read_source
 
 REMOVED = "removed"
 
@@ -43,4 +44,4 @@ def scan_store(store: FeatureStore) -> ScanReport:
     # A clip as long as the recipe wants was cut there, so that its header claims no more than it has.
     cut = found["frames"] >= (found["sample_rate"] * clip_s).round()
     table = table.with_columns(pl.when(cut).then(pl.lit(clip_s)).otherwise("duration_s").alias("duration_s"))
-    return report_of(Manifest(table, read_source(store.path) or str(store.path), _Elsewhere()), found)
+    return report_of(Manifest(table, read_source(store.path).corpus or str(store.path), _Elsewhere()), found)

@@ -9,7 +9,7 @@ STORE/
   commits/          a record a finished partition, while the run lasts
   ledger.parquet    one row a clip: path, label, group and status
   finished.json     written last: hashes of the chunks, of the valid frames and of the ledger
-  source.json       where the corpus lay
+  source.json       where the corpus lay, and how it was read where `read_corpus` was told
   timings/          milliseconds of each stage, one row a partition: not the same from run to run
 
 Behind a URL the same files are objects; see `fastspec.store.place` for what takes the place of a rename, and `lease` for that of a lock.

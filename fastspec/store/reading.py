@@ -168,15 +168,6 @@ def chunk_hashes(path: Place) -> list[str]:
     return list(json.loads((path / "finished.json").read_bytes())["chunks"])
 
 
-def read_source(path: Place) -> str | None:
-    """Where the corpus of the store at `path` lay; None where that is not known."""
-    try:
-        source: str | None = json.loads((path / "source.json").read_bytes())["corpus"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return source
-
-
 def open_store(path: str | os.PathLike[str] | StoreUrl) -> FeatureStore:
     """Open a finished store.
 

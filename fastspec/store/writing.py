@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import polars as pl
@@ -24,8 +24,10 @@ from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
 from fastspec.store.ledger import ROW_GROUP, Columns, make_ledger, write_ledger
+from fastspec.store.memory import give_back_memory
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
+from fastspec.store.source import Source
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -49,7 +51,7 @@ class StoreWriter:
         return _reopen, (self.path.absolute(), self.layout, self._home.absolute())
 
     @classmethod
-    def create(cls, path: Place, layout: Layout, *, manifest: pl.DataFrame, source: str | None = None) -> Self:
+    def create(cls, path: Place, layout: Layout, *, manifest: pl.DataFrame, source: Source | None = None) -> Self:
         """A new store with nothing in it but a manifest of one row a clip, and where that was read. It appears whole, where nothing was.
 
         Raises:
@@ -187,18 +189,21 @@ class StoreWriter:
         return open_store(self.path)
 
     def _write_the_rest(self) -> None:
-        records = [self._record(p) for p in range(self.layout.n_partitions)]
+        partitions = range(self.layout.n_partitions)
+        records = [self._record(p) for p in partitions]
         valid_frames = np.concatenate([record.pop("valid_frames") for record in records])
         write_valid_frames(self.path, valid_frames)
         valid_frames_digest = hash_chunk(valid_frames)
         del valid_frames  # what is not needed beside the ledger gives way to it
-        write_ledger(self.path / "ledger.parquet", lambda: chain.from_iterable(self._ledger_of(p) for p in range(self.layout.n_partitions)))
+        give_back_memory()
+        ledger = self.path / "ledger.parquet"
+        write_ledger(ledger, lambda: chain.from_iterable(map(self._ledger_of, partitions)), n_clips=self.layout.n_clips)
         _consolidate(self.path)
         self._write_timings([record["timings"] for record in records])
         self._sweep_features()
         finished = {
             "chunks": [digest for record in records for digest in record["hashes"]],
-            "ledger": hash_file(self.path / "ledger.parquet"),
+            "ledger": hash_file(ledger),
             "valid_frames": valid_frames_digest,
         }
         if self._home != self.path:
@@ -229,18 +234,25 @@ class StoreWriter:
 
     def _record(self, partition: int) -> dict[str, Any]:
         """What `commit` wrote, without the rows of the ledger."""
-        head: dict[str, Any] = json.loads(self._commit_path(partition).read_bytes().partition(b"\n")[0])
+        with self._open_record(partition) as record:
+            head: dict[str, Any] = json.loads(record.readline())
         return head | {"valid_frames": np.array(head["valid_frames"], np.int32)}
 
     def _ledger_of(self, partition: int) -> Iterator[Columns]:
         """The rows of the ledger that `commit` wrote, a part at a time."""
-        return map(json.loads, islice(io.BytesIO(self._commit_path(partition).read_bytes()), 1, None))
+        with self._open_record(partition) as record:
+            yield from map(json.loads, islice(record, 1, None))
+
+    def _open_record(self, partition: int) -> IO[bytes]:
+        """What `commit` wrote, to be read a line at a time; what lies behind a URL comes in one request."""
+        place = self._commit_path(partition)
+        return place.open("rb") if isinstance(place, Path) else io.BytesIO(place.read_bytes())
 
     def _commit_path(self, partition: int) -> Place:
         return self._home / "commits" / f"{partition:06}.jsonl"
 
 
-def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: str | None) -> None:
+def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: Source | None) -> None:
     """A store with nothing in it, in an empty folder."""
     draft.chmod(0o755)  # mkdtemp makes it private
     parts = {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()}
@@ -258,7 +270,7 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: st
     )
     (draft / "commits").mkdir()
     manifest.lazy().sink_parquet(draft / "manifest.parquet", row_group_size=ROW_GROUP)
-    (draft / "source.json").write_text(json.dumps({"corpus": source}))
+    (draft / "source.json").write_text((source or Source()).to_json())
     (draft / "fastspec.json").write_text(layout.to_json())
     sync_tree(draft)
 
