@@ -14,7 +14,7 @@ import soundfile
 
 from bench.golden import from_tests
 from bench.kernel import SPEECH
-from fastspec.audio import Policy, Request, Span, load_recordings
+from fastspec.audio import Policy, Starts, load_batches
 from fastspec.benchmark.kernel import OURS
 from fastspec.benchmark.measure import resolved
 from fastspec.benchmark.peers import Job, Peer, Stretch, load_clip, peers
@@ -143,7 +143,8 @@ def _decode_all(job: Job) -> None:
     policy = Policy(SPEECH.sample_rate, "mean", job.recipe.clip.resample, job.recipe.n_samples, 0.0)
 
     def decode(clips: Sequence[Stretch]) -> None:
-        for _ in load_recordings((Request(clip.file, [Span(clip.start_s, clip.duration_s)]) for clip in clips), policy):
+        starts = Starts([clip.file for clip in clips], [clip.duration_s for clip in clips], [None] * len(clips))
+        for _ in load_batches([starts], policy):
             pass
 
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -142,7 +142,11 @@ def test_where_nothing_can_be_decoded_together__the_clips_are_the_same(tmp_path,
 
 
 @pytest.mark.parametrize(
-    "form, subtype", [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")]
+    "form, subtype",
+    [
+        *[("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAVEX", "PCM_24"), ("RF64", "PCM_16")],
+        *[("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")],
+    ],
 )
 def test_damaged_recordings__give_what_they_give_alone(form, subtype, capfd):
     rng, requests = np.random.default_rng(5), []
@@ -153,6 +157,19 @@ def test_damaged_recordings__give_what_they_give_alone(form, subtype, capfd):
         requests.append(Request(bytes(data[: rng.integers(1, len(data))] if seed % 3 == 0 else data), [Span(0.0, 1.0)]))
     assert_equal(list(load_recordings(requests, POLICY)), expected_alone(requests))
     capfd.readouterr()  # the MP3 decoder writes its notes to stderr
+
+
+@pytest.mark.parametrize(
+    "form, subtype", [("WAV", "PCM_16"), ("WAVEX", "FLOAT"), ("RF64", "PCM_24"), ("AIFF", "PCM_S8"), ("W64", "PCM_16")]
+)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.usefixtures("decoded_together_only")
+def test_recordings_that_were_cut__claim_what_they_claim_alone(form, subtype, channels):
+    whole = encode(form, subtype, frames=5000, channels=channels)
+    sources, span = [whole, whole[:-1000], whole[:-1001] + b"\0", whole[: len(whole) // 2]], Span(0.0, 1.0)
+    clips = list(load_recordings([Request(source, [span]) for source in sources], POLICY))
+    assert_equal(clips, [alone(source, span) for source in sources])
+    assert form == "W64" or {clip.info.header_frames for clip in clips} == {5000}
 
 
 @pytest.mark.usefixtures("decoded_together_only")

@@ -10,13 +10,13 @@ import pytest
 from fastspec.kernels.compiled import kernel_folder
 
 WARMUP = "from fastspec.cli import main; main()"
-MOST_COMPILATIONS = 13
+MOST_COMPILATIONS = 14
 # Every kind of front end that a user may ask for; a kernel that warmup forgets is compiled here.
 LATER = """
 import io
 import numpy as np
 import soundfile
-from fastspec.audio import Policy, Request, Span, load_recordings
+from fastspec.audio import Policy, Request, Span, load_batches, load_recordings
 from fastspec.frontend import FrontEnd
 from fastspec.kernels.jit import compilations
 from fastspec.presets import PRESETS
@@ -28,7 +28,9 @@ for spec in specs:
         FrontEnd(spec).batch(samples)
 packed = io.BytesIO()
 soundfile.write(packed, np.zeros((100, 2)), 8000, format="FLAC")
-clips = list(load_recordings([Request(packed.getvalue(), [Span(0.0, 1.0)])] * 2, Policy(8000, "mean", "HQ", 8000, 0.0)))
+requests, policy = [Request(packed.getvalue(), [Span(0.0, 1.0)])] * 2, Policy(8000, "mean", "HQ", 8000, 0.0)
+clips = list(load_recordings(requests, policy))
+assert sum(map(len, load_batches(requests, policy))) == 2
 assert [clip.info.channels for clip in clips] == [2, 2]
 print(compilations().compiled)
 """

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,9 +200,9 @@ def test_chunk_and_its_new_folders__are_flushed_before_the_commit(folder, tmp_pa
     import fastspec.store.writing as writing
 
     events = []
-    for name in ("sync_file", "sync_folder", "write_record"):
-        original = getattr(writing, name)
-        monkeypatch.setattr(writing, name, lambda path, *data, f=original: (f(path, *data), events.append(Path(path)))[0])
+    flush, record = writing.sync_together, writing.write_record
+    monkeypatch.setattr(writing, "sync_together", lambda paths: (flush(paths), events.extend(paths)))
+    monkeypatch.setattr(writing, "write_record", lambda path, data: (record(path, data), events.append(path)))
     path = featurize(folder, tmp_path / "s.zarr", recipe=RECIPE, workers=0).path
     chunk = path / "features" / "c" / "0" / "0" / "0"
     committed = events.index(path / "commits" / "000000.jsonl")

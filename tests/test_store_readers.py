@@ -72,7 +72,7 @@ def test_feature_array__decodes_nothing_until_it_is_asked(folder, monkeypatch):
     def decode(*_, **__):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(room, "load_rows", decode)
+    monkeypatch.setattr(room, "load_columns", decode)
     lazy = fastspec.feature_array(folder, recipe=RECIPE)
     with pytest.raises(AssertionError, match="decoded"):
         lazy[0].compute(scheduler="synchronous")

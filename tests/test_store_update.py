@@ -168,8 +168,8 @@ def test_updated_store__can_be_repaired(both):
 
 UPDATE = DYING + "update(store, corpus, workers=2)"
 
-# While the plan is written; after a chunk is; before a commit; before the ledger, timings, manifest, layout and hashes; at the end.
-INSTANTS = [("write_atomically", 1), ("sync_file", 1), ("sync_file", 3), ("write_record", 1), ("write_record", 3)]
+# While the plan is written; before chunks are flushed; before a commit; before ledger, timings, manifest, layout and hashes; at the end.
+INSTANTS = [("write_atomically", 1), ("sync_together", 1), ("sync_together", 3), ("write_record", 1), ("write_record", 3)]
 INSTANTS += [("write_atomically", n) for n in range(2, 7)] + [("remove_tree", 1), ("remove_tree", 2)]
 
 

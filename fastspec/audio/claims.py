@@ -3,12 +3,8 @@
 import struct
 from pathlib import Path
 
-# Where headers end that are read here; what comes before the samples is rarely longer.
-HEAD_BYTES = 65_536
-# What streams write, which do not know how long they will be: a little less than 2 or 4 GiB, or as much as 64 bits can hold.
-_UNKNOWN_FROM, _UNKNOWN_FROM_64 = 0x7FFF0000, 1 << 62
-# PCM, IEEE float, A-law, µ-law and what says so in an extension: formats of a fixed number of bytes a frame.
-_PLAIN_TAGS = frozenset({0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE})
+from fastspec.kernels.claims import HEAD_BYTES, PLAIN_TAGS, UNKNOWN_FROM, UNKNOWN_FROM_64
+
 _FORMAT_FIELDS = struct.Struct("<H10xH").unpack_from
 _WAVE_CHUNK, _AIFF_CHUNK = struct.Struct("<4sI").unpack_from, struct.Struct(">4sI").unpack_from
 
@@ -54,12 +50,12 @@ def _claim_of_wave(head: bytes | memoryview) -> int:
         name, size = _WAVE_CHUNK(head, at)
         if name == b"fmt ":
             tag, frame_bytes = _FORMAT_FIELDS(head, at + 8)
-            if tag not in _PLAIN_TAGS:
+            if tag not in PLAIN_TAGS:
                 return 0
         elif name == b"ds64":
             (long_size,) = struct.unpack_from("<8xQ", head, at + 8)
         elif name == b"data":
-            size, limit = (size, _UNKNOWN_FROM) if long_size is None else (long_size, _UNKNOWN_FROM_64)
+            size, limit = (size, UNKNOWN_FROM) if long_size is None else (long_size, UNKNOWN_FROM_64)
             return size // frame_bytes if size < limit and frame_bytes else 0
         at += 8 + size + size % 2
 
@@ -71,5 +67,5 @@ def _claim_of_aiff(head: bytes | memoryview) -> int:
         name, size = _AIFF_CHUNK(head, at)
         if name == b"COMM":
             (frames,) = struct.unpack_from(">2xI", head, at + 8)
-            return int(frames) if frames < _UNKNOWN_FROM else 0
+            return int(frames) if frames < UNKNOWN_FROM else 0
         at += 8 + size + size % 2

@@ -207,15 +207,23 @@ def _origin(recording: Recording, stop: int) -> Origin:
     return Origin(recording.header_frames, decoded_frames, recording.sample_rate, recording.channels)
 
 
-def make_clip(source: NDArray[np.float32], span: Span, origin: Origin, policy: Policy, *, levels: Levels | None = None) -> LoadedClip:
-    """A clip of decoded samples, `(samples, channels)` float32, at least one; `levels` where they are known."""
+def make_clip(
+    source: NDArray[np.float32],
+    span: Span,
+    origin: Origin,
+    policy: Policy,
+    *,
+    levels: Levels | None = None,
+    digest: str | None = None,
+) -> LoadedClip:
+    """A clip of decoded samples, `(samples, channels)` float32, at least one; `levels` and the `digest` of all of them where known."""
     if levels and origin.channels == 1 and not span.channel:
         faults, mono = None, source[:, 0]
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             faults = find_channel_faults(source) if origin.channels > 1 else None
             if span.channel is not None:
-                source, levels = source[:, [span.channel]], None
+                source, levels, digest = source[:, [span.channel]], None, None
             levels, mono = levels or Levels.of(source), mix(source, policy.channel)
     status, reason = _judge(mono, levels, origin.sample_rate, policy, mixed=source.shape[1] > 1)
     samples = np.empty(0, np.float32)
@@ -231,7 +239,7 @@ def make_clip(source: NDArray[np.float32], span: Span, origin: Origin, policy: P
         levels.clipped_share,
         levels.silent_share,
         levels.nonfinite,
-        AudioHash(origin.sample_rate, source.shape[1]).add(source).hexdigest(),
+        digest or AudioHash(origin.sample_rate, source.shape[1]).add(source).hexdigest(),
     )
     return LoadedClip(samples, info)
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,13 +30,24 @@ class Files:
             file = self.place(path)
         except CorpusError as error:
             raise RecordingError("unreadable", str(error)) from None
-        return _download(file) if isinstance(file, UrlPath) else _regular(file)
+        return _download(file) if isinstance(file, UrlPath) else regular_file(file)
+
+    def file_names(self, paths: Sequence[str]) -> list[str] | None:
+        """What the system calls the files of some paths, at none of which anybody has looked; None where one may be behind a URL."""
+        if isinstance(self.base, UrlPath) or ":" in "".join(paths):
+            return None
+        names = [self.names.get(path, path) for path in paths] if self.names else paths
+        prefix = f"{self.base}/"
+        # Only where one may be absolute: to join them takes ten times as long.
+        return [str(self.base / name) if name[:1] in "/\\" else prefix + name for name in names]
 
     def fingerprint(self, path: str) -> str | None:
         """Size and time of a file; None for what is not there or lies behind a URL."""
         try:
-            place = self.place(path)
-            status = None if isinstance(place, UrlPath) else place.stat()
+            names = self.file_names([path])
+            place = names[0] if names else self.place(path)
+            # Not by a Path: to make one takes longer than to look at the file.
+            status = None if isinstance(place, UrlPath) else os.stat(place)  # noqa: PTH116
         except (CorpusError, OSError, ValueError):
             return None
         return f"{status.st_size}-{status.st_mtime_ns}" if status else None
@@ -51,7 +62,8 @@ class Files:
         return locate(name) if is_url(name) else self.base / name
 
 
-def _regular(file: Path) -> Path:
+def regular_file(file: Path) -> Path:
+    """The same file, once it is clear that it is regular and may be read. RecordingError: it is not."""
     try:
         mode = file.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

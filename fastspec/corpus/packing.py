@@ -2,8 +2,12 @@
 
 import json
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 from fastspec.corpus.manifest import ClipRow, Manifest
+
+RowColumns = dict[str, Sequence[Any]]
 
 
 def pack_rows(manifest: Manifest, start: int, stop: int) -> bytes:
@@ -12,12 +16,18 @@ def pack_rows(manifest: Manifest, start: int, stop: int) -> bytes:
     return zlib.compress(json.dumps(columns).encode(), level=1)
 
 
-def unpack_rows(packed: bytes) -> list[ClipRow]:
-    """What `Manifest.rows` gives of rows that were packed.
+def unpack_rows(packed: bytes) -> RowColumns:
+    """Rows that were packed, column by column: the fields of `ClipRow`.
 
     >>> from fastspec.corpus.manifest import table_of_paths
     >>> manifest = Manifest(table_of_paths(["a.wav", "b.wav"], ["x", None]), "here", recordings=None)
-    >>> unpack_rows(pack_rows(manifest, 0, 2)) == manifest.rows(0, 2)
+    >>> unpack_rows(pack_rows(manifest, 0, 2)) == as_columns(manifest.rows(0, 2))
     True
     """
-    return [ClipRow(*row) for row in zip(*json.loads(zlib.decompress(packed)), strict=True)]
+    columns = json.loads(zlib.decompress(packed))
+    return dict(zip(ClipRow._fields, [*columns, [None] * len(columns[0])], strict=False))
+
+
+def as_columns(rows: Sequence[ClipRow]) -> RowColumns:
+    """Rows column by column."""
+    return {name: [row[i] for row in rows] for i, name in enumerate(ClipRow._fields)}

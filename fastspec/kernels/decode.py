@@ -8,6 +8,7 @@ knows what to say about it. `audio/decode.py` is that way: block sizes and the o
 some formats depend on them.
 """
 
+import sys
 from typing import Any, NamedTuple
 
 import llvmlite.binding
@@ -20,6 +21,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from fastspec.kernels import xxh3
+from fastspec.kernels.claims import claim_of
 from fastspec.kernels.jit import entry, inline
 
 _READ = 0x10  # SFM_READ
@@ -42,10 +45,14 @@ class Limits(NamedTuple):
 
 
 # Columns of what is found out about a recording.
-OUTCOME, AT, FRAMES, RATE, CHANNELS, HEADER_FRAMES, DECODED_FRAMES, PEAK, CLIPPED, SILENT, NONFINITE = range(11)
-N_COLUMNS = 11
+OUTCOME, AT, FRAMES, RATE, CHANNELS, HEADER_FRAMES, DECODED_FRAMES, PEAK, CLIPPED, SILENT, NONFINITE, HASH_HIGH, HASH_LOW = range(13)
+N_COLUMNS = 13
 # Outcomes.
 REFUSED, DECODED, NO_ROOM = range(3)
+# Fewer samples have no hash: they are hashed otherwise.
+LEAST_HASHED = -(-xxh3.SHORTEST // 4)
+# Room behind the samples for what is hashed with them: digits of a sample rate, a comma, digits of a count of channels.
+ENDING_FLOATS = 8
 
 
 class Workplace(NamedTuple):
@@ -55,12 +62,16 @@ class Workplace(NamedTuple):
     info: NDArray[np.int64]  # libsndfile's SF_INFO
     info_words: NDArray[np.int32]  # the same
     words: NDArray[np.int16]
+    secret: NDArray[np.uint64]
+    start: NDArray[np.uint64]
+    sums: NDArray[np.uint64]
 
 
 def make_workplace() -> Workplace:
     """A workplace for one thread."""
     info = np.zeros(4, np.int64)
-    return Workplace(np.zeros(8, np.int64), info, info.view(np.int32), np.empty(_WORDS, np.int16))
+    words, sums = np.empty(_WORDS, np.int16), np.zeros(8, np.uint64)
+    return Workplace(np.zeros(8, np.int64), info, info.view(np.int32), words, xxh3.SECRET, xxh3.START, sums)
 
 
 def _find_libsndfile() -> bool:
@@ -78,8 +89,8 @@ _FOUND = _find_libsndfile()
 
 
 def can_decode() -> bool:
-    """Whether recordings can be decoded here: the JIT is enabled, and libsndfile's functions are known."""
-    return _FOUND and not numba.config.DISABLE_JIT
+    """Whether recordings can be decoded here: the JIT is enabled, libsndfile's functions are known, and samples are hashed as they lie."""
+    return _FOUND and sys.byteorder == "little" and not numba.config.DISABLE_JIT
 
 
 # Pointers go as integers.
@@ -258,15 +269,40 @@ def _open(data, start, size, workplace):
     return _sf_open_virtual(memory.ctypes.data + 24, _READ, info.ctypes.data, memory.ctypes.data)
 
 
+@inline
+def _write_number(text, at, number):
+    """Its decimal digits into `text[at:]`; where they end."""
+    digits, rest = 1, number // 10
+    while rest > 0:
+        digits, rest = digits + 1, rest // 10
+    for i in range(digits):
+        text[at + digits - 1 - i] = np.uint8(ord("0") + number % 10)
+        number //= 10
+    return at + digits
+
+
+@inline
+def _hash(text, at, row, workplace):
+    """The hash of samples that begin in `text[at:]`, as `audio.hashing` defines it; what lies behind them is overwritten."""
+    stop = at + 4 * row[FRAMES] * row[CHANNELS]
+    stop = _write_number(text, stop, row[RATE])
+    text[stop] = np.uint8(ord(","))
+    stop = _write_number(text, stop + 1, row[CHANNELS])
+    high, low = xxh3.hash_message(text.ctypes.data + at, stop - at, workplace.secret, workplace.start, workplace.sums)
+    row[HASH_HIGH], row[HASH_LOW] = np.int64(high), np.int64(low)
+
+
 @entry
 def decode_clips(data, starts, durations_s, first, limits, workplace, arena, found) -> int:
     """The starts of recordings, from the `first` on while there is room; answers the first that there was none for.
 
     data: uint8, files one after another. starts: `(files + 1,)` int64, where each begins. durations_s: `(files,)` float64, of the clips.
-    arena: float32, written: clips `(samples, channels)` one after another. found: `(files, N_COLUMNS)` int64, written; PEAK is the bits
-    of a float32. What did not fit beside others is to be asked for again; NO_ROOM is for what does not fit alone.
+    arena: float32, written: clips `(samples, channels)` one after another, then room for `ENDING_FLOATS`. found: `(files, N_COLUMNS)`
+    int64, written; PEAK is the bits of a float32. What did not fit beside others is to be asked for again; NO_ROOM is for what does not
+    fit alone.
     """
-    at, bits, words = 0, arena.view(np.int32), workplace.info_words
+    at, samples, words = 0, arena[: len(arena) - ENDING_FLOATS], workplace.info_words
+    bits, text = arena.view(np.int32), arena.view(np.uint8)
     for i in range(first, len(durations_s)):
         row = found[i]
         row[OUTCOME] = REFUSED
@@ -275,12 +311,44 @@ def decode_clips(data, starts, durations_s, first, limits, workplace, arena, fou
             continue
         row[HEADER_FRAMES], row[RATE], row[CHANNELS], form = workplace.info[0], words[2], words[3], words[4]
         if form & _FORMAT != _RAW and 1 <= row[RATE] <= limits.max_sample_rate and row[CHANNELS] >= 1:
-            row[OUTCOME] = _read_clip(file, form, durations_s[i], limits.block_frames, arena, at, row, workplace.words)
+            row[OUTCOME] = _read_clip(file, form, durations_s[i], limits.block_frames, samples, at, row, workplace.words)
         _sf_close(file)
         if row[OUTCOME] == NO_ROOM and at > 0:
             return i
         if row[OUTCOME] == DECODED:
             stop = at + row[FRAMES] * row[CHANNELS]
+            # libsndfile tells what the file has room for, so that one that was cut looks whole.
+            row[HEADER_FRAMES] = max(row[HEADER_FRAMES], claim_of(data, starts[i], starts[i + 1]))
             _measure(bits[at:stop], limits.clipped_from, row)
+            if stop - at >= LEAST_HASHED:
+                _hash(text, 4 * at, row, workplace)
             at = stop
     return len(durations_s)
+
+
+@entry
+def place_clips(arena, found, sample_rate, least_frames, rows, placed) -> bool:
+    """Clips that need nothing more side by side; whether that is how they lie in the arena.
+
+    They have one channel, this sample rate, at least so many frames, a sample that is not 0, and a hash. arena, found: as `decode_clips`
+    wrote them. rows: `(files, samples)` float32, written where they lie otherwise, with zeros behind shorter ones. placed: `(files,)`
+    bool, written.
+    """
+    side_by_side, n_samples = True, rows.shape[1]
+    for i in range(len(placed)):
+        row = found[i]
+        whole = row[OUTCOME] == DECODED and row[CHANNELS] == 1 and row[RATE] == sample_rate and row[FRAMES] >= least_frames
+        placed[i] = whole and row[FRAMES] >= LEAST_HASHED and row[SILENT] < row[FRAMES]
+        side_by_side &= placed[i] and row[FRAMES] == n_samples
+    if side_by_side:
+        return True
+    for i in range(len(placed)):
+        if placed[i]:
+            row = found[i]
+            length = min(row[FRAMES], n_samples)
+            source, target = arena[row[AT] : row[AT] + length], rows[i]
+            for k in range(length):
+                target[k] = source[k]
+            for k in range(length, n_samples):
+                target[k] = np.float32(0.0)
+    return False

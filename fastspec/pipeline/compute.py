@@ -1,15 +1,34 @@
 """One partition's work: groups of clips are decoded, then computed in one call that holds no lock."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.audio import WORKING_BYTES, AudioError, ClipInfo, Isolated, LoadedClip, Policy, Request, Span, load_recordings
+from fastspec.audio import (
+    WORKING_BYTES,
+    AudioError,
+    Batches,
+    ClipBatch,
+    ClipInfo,
+    Isolated,
+    LoadedClip,
+    Policy,
+    Request,
+    Source,
+    Span,
+    Starts,
+    ledger_infos,
+    load_batches,
+    load_recordings,
+)
 from fastspec.corpus import ClipRow, RecordingError
+from fastspec.corpus.folder import regular_file
+from fastspec.corpus.packing import RowColumns, as_columns
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
 from fastspec.spec import Dtype, FeatureSpec, Recipe
@@ -45,6 +64,15 @@ class Recordings(Protocol):
         ...
 
 
+@runtime_checkable
+class NamedFiles(Protocol):
+    """Recordings that are files."""
+
+    def file_names(self, paths: Sequence[str]) -> list[str] | None:
+        """What the system calls those of some paths, at none of which anybody has looked; None where they are to be opened."""
+        ...
+
+
 def group_clips(recipe: Recipe) -> int:
     """How many clips one compiled call handles: about 32, fewer when they are long."""
     return max(1, min(GROUP_CLIPS, GROUP_BYTES // (4 * recipe.n_samples)))
@@ -68,56 +96,64 @@ def compute_rows(
     rows: Sequence[ClipRow],
     first_clip: int,
     *,
-    clips: Iterator[LoadedClip],
+    batches: Batches,
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
     dtype: Dtype = "float32",
+    keep_waveforms: bool = False,
 ) -> FeatureBatch:
-    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`, and no more `clips` than theirs.
+    """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`, and no more clips than theirs.
 
     Computed in float32, kept in `dtype`; see `compute_into`.
     """
     features, valid_frames = np.empty((len(rows), *recipe.shape), dtype), np.zeros(len(rows), np.int32)
-    infos = compute_into(features, valid_frames, clips=clips, recipe=recipe, front=front, on_group=on_group)
-    ledger = [ledger_row(clip, row, info._asdict()) for clip, (row, info) in enumerate(zip(rows, infos, strict=True), first_clip)]
-    return FeatureBatch(ledger, features, valid_frames)
+    kept: list[NDArray[np.float32]] | None = [] if keep_waveforms else None
+    infos = compute_into(features, valid_frames, batches=batches, recipe=recipe, front=front, on_group=on_group, waveforms=kept)
+    columns = ledger_columns(first_clip, as_columns(rows), infos)
+    ledger = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return FeatureBatch(ledger, features, valid_frames, kept)
 
 
 def compute_into(
     features: NDArray[np.floating],
     valid_frames: NDArray[np.int32],
     *,
-    clips: Iterator[LoadedClip],
+    batches: Batches,
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
-) -> list[ClipInfo]:
-    """Fill features of the next of `clips`, as many as there is room for; what the ledger says of each is returned.
+    waveforms: list[NDArray[np.float32]] | None = None,
+) -> Columns:
+    """Fill features of the next of the clips, as many as there is room for; what the ledger says, a column for each field of `ClipInfo`.
 
     Args:
         features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
         valid_frames: `(clips,)` int32, 0 where a clip failed.
-        clips: at the recipe's rate.
+        batches: of clips at the recipe's rate.
         recipe: of the features.
         front: that computes them.
-        on_group: called with the clips of each group and how many of them failed; what it raises ends the work.
+        on_group: called with the clips of each batch and how many of them failed; what it raises ends the work.
+        waveforms: is given each clip's own samples.
     """
-    infos: list[ClipInfo] = []
-    together = group_clips(recipe)
-    while group := list(islice(clips, min(together, len(features) - len(infos)))):
-        start, stop = len(infos), len(infos) + len(group)
-        computed = features[start:stop] if features.dtype == np.float32 else np.empty((len(group), *features.shape[1:]), np.float32)
+    parts, start = [], 0
+    while batch := batches.take(len(features) - start):
+        stop = start + len(batch)
+        computed = features[start:stop] if features.dtype == np.float32 else np.empty((len(batch), *features.shape[1:]), np.float32)
         with stage("features"):
-            infos += _compute_group(group, recipe, front, computed, valid_frames[start:stop])
+            told = _compute_batch(batch, recipe, front, computed, valid_frames[start:stop])
         if computed.dtype != features.dtype:
             features[start:stop] = computed
-        on_group(len(group), sum(not clip.usable for clip in group))
-    return infos
+        on_group(len(batch), sum(info.status not in USABLE for info in told.values()))
+        if waveforms is not None:
+            waveforms += [row[:length].copy() for row, length in zip(batch.samples, batch.lengths, strict=True)]
+        parts.append((batch.found, told))
+        start = stop
+    return ledger_infos(parts)
 
 
 def load_rows(
-    rows: Iterable[ClipRow],
+    rows: Sequence[ClipRow],
     *,
     recordings: Recordings,
     recipe: Recipe,
@@ -132,85 +168,143 @@ def load_rows(
     Raises:
         SpecError: the recipe has no clip length.
     """
-    spec, clip = recipe.spec, recipe.clip
-    policy = Policy(spec.sample_rate, clip.channel, clip.resample, recipe.n_samples, clip.shortest_s)
-    requests = _requests(rows, recordings, longest_s=clip.clip_s or 0.0)
-    return load_recordings(requests, policy, on_block=on_block, reserve=budget.reserve if budget else None)
+    requests = _requests([as_columns(rows)], recordings, longest_s=recipe.clip.clip_s or 0.0)
+    return load_recordings(requests, _policy(recipe), look=_look, on_block=on_block, reserve=budget.reserve if budget else None)
 
 
-def _requests(rows: Iterable[ClipRow], recordings: Recordings, *, longest_s: float) -> Iterator[Request]:
-    for path, group in groupby(rows, key=lambda row: row.path):
-        spans = [Span(row.start_s, min(longest_s, row.duration_s or longest_s), row.channel) for row in group]
-        source: Path | bytes | Isolated | AudioError
-        try:
+def load_columns(
+    parts: Iterable[RowColumns],
+    *,
+    recordings: Recordings,
+    recipe: Recipe,
+    on_block: Callable[[], None] | None = None,
+    budget: Budget | None = None,
+) -> Batches:
+    """What `load_rows` gives of rows in parts, in batches. A part is taken when its turn comes."""
+    requests = _requests(parts, recordings, longest_s=recipe.clip.clip_s or 0.0)
+    reserve = budget.reserve if budget else None
+    return Batches(load_batches(requests, _policy(recipe), size=group_clips(recipe), look=_look, on_block=on_block, reserve=reserve))
+
+
+def gather(clips: Iterable[LoadedClip], recipe: Recipe) -> Batches:
+    """Clips that are there one by one, in batches."""
+    return Batches.of(clips, recipe.n_samples, size=group_clips(recipe))
+
+
+def _policy(recipe: Recipe) -> Policy:
+    clip = recipe.clip
+    return Policy(recipe.spec.sample_rate, clip.channel, clip.resample, recipe.n_samples, clip.shortest_s)
+
+
+def _requests(parts: Iterable[RowColumns], recordings: Recordings, *, longest_s: float) -> Iterator[Request | Starts]:
+    """What is wanted of each recording; where that is a clip from the start of each of many files, they go by their names."""
+    named = recordings if isinstance(recordings, NamedFiles) else None
+    pieces = chain.from_iterable(_pieces(rows, named, longest_s) for rows in parts)
+    for path, group in groupby(pieces, key=itemgetter(0)):
+        if isinstance(path, Starts):
+            yield path
+        else:
             with stage("open"):
-                source = recordings.open(path)
-        except RecordingError as error:
-            source = AudioError(error.code, error.reason)
-        yield Request(source, spans)
+                source = _opened(recordings.open, path)
+            yield Request(source, [span for _, span in group if span is not None])
 
 
-def _compute_group(
-    group: list[LoadedClip], recipe: Recipe, front: FrontEnd, features: NDArray[np.float32], valid_frames: NDArray[np.int32]
-) -> list[ClipInfo]:
-    """Fill a group's features and valid frames; what the ledger says is returned."""
+def _pieces(rows: RowColumns, named: NamedFiles | None, longest_s: float) -> Iterator[tuple[str | Starts, Span | None]]:
+    """The path and the stretch of each row; one `Starts` in their place where rows are starts of files."""
+    paths, starts_s, channels = rows["path"], rows["start_s"], rows["channel"]
+    durations_s = [longest_s if duration_s is None else min(longest_s, duration_s) for duration_s in rows["duration_s"]]
+    names = named.file_names(paths) if named else None
+    first = 0
+    for start, stop in [*(_find_starts(paths, starts_s) if names else []), (len(paths), len(paths))]:
+        own = slice(first, start)
+        yield from zip(paths[own], map(Span, starts_s[own], durations_s[own], channels[own]), strict=True)
+        if names and start < stop:
+            yield Starts(list(names[start:stop]), durations_s[start:stop], list(channels[start:stop])), None
+        first = stop
+
+
+def _find_starts(paths: Sequence[str], starts_s: Sequence[float]) -> list[list[int]]:
+    """Stretches of rows that are each the start of a recording, and all that is wanted of it.
+
+    The first and the last row are in none: their recordings may have more rows in the parts beside this one.
+    """
+    change = np.array([path != after for path, after in pairwise(paths)], np.bool_)
+    single = np.zeros(len(paths), np.int8)
+    single[1:-1] = change[1:] & change[:-1] & (np.array(starts_s[1:-1], np.float64) == 0)
+    edges: list[list[int]] = np.flatnonzero(np.diff(single, prepend=0, append=0)).reshape(-1, 2).tolist()
+    return edges
+
+
+def _look(name: str) -> Source:
+    return _opened(lambda name: regular_file(Path(name)), name)
+
+
+def _opened(opener: Callable[[str], Path | bytes | Isolated], name: str) -> Source:
+    try:
+        return opener(name)
+    except RecordingError as error:
+        return AudioError(error.code, error.reason)
+
+
+def _compute_batch(
+    batch: ClipBatch, recipe: Recipe, front: FrontEnd, features: NDArray[np.float32], valid_frames: NDArray[np.int32]
+) -> dict[int, ClipInfo]:
+    """Fill a batch's features and valid frames; what the ledger says of clips of which there is something to be said."""
     if recipe.clip.pad == "frames":
-        _compute_unpadded(group, recipe.spec, front, features)
+        _compute_unpadded(batch, recipe.spec, front, features)
     else:
-        front.batch(_pad(group, recipe), features)
-    infos, counts = [], []
-    for i, (samples, info) in enumerate(group):
-        count = min(features.shape[1], recipe.spec.n_frames(len(samples)))
-        if info.nonfinite and info.status in USABLE and np.isnan(features[i, :count]).all():
-            info = info._replace(status="nonfinite", reason=f"every frame holds one of {info.nonfinite} NaN or infinite samples")
+        front.batch(_pad(batch, recipe.clip.pad), features)
+    frames = {length: min(features.shape[1], recipe.spec.n_frames(length)) for length in set(batch.lengths)}
+    valid_frames[:] = [frames[length] for length in batch.lengths]
+    told = dict(batch.told)
+    for i in batch.nonfinite():
+        info = batch.info(i)
+        if info.status in USABLE and np.isnan(features[i, : valid_frames[i]]).all():
+            told[i] = info._replace(status="nonfinite", reason=f"every frame holds one of {info.nonfinite} NaN or infinite samples")
+    for i, info in told.items():
         if info.status not in USABLE:
-            features[i], count = np.nan, 0
-        infos.append(info)
-        counts.append(count)
-    valid_frames[:] = counts
-    return infos
+            features[i], valid_frames[i] = np.nan, 0
+    return told
 
 
-def _pad(group: Sequence[LoadedClip], recipe: Recipe) -> NDArray[np.float32]:
-    """The samples of clips, `(clips, samples)`, as long as the recipe wants them."""
-    if all(len(clip.samples) == recipe.n_samples for clip in group):
-        return np.concatenate([clip.samples for clip in group]).reshape(len(group), recipe.n_samples)
-    samples = np.zeros((len(group), recipe.n_samples), np.float32)
-    for row, clip in zip(samples, group, strict=True):
-        _fill(row, clip.samples, pad=recipe.clip.pad)
-    return samples
+def _pad(batch: ClipBatch, pad: str) -> NDArray[np.float32]:
+    """The samples of clips, `(clips, samples)`, with what the policy says after those that are shorter."""
+    if pad != "zeros":
+        for row, length in zip(batch.samples, batch.lengths, strict=True):
+            _fill(row, length, pad=pad)
+    return batch.samples
 
 
-def _fill(row: NDArray[np.float32], samples: NDArray[np.float32], *, pad: str) -> None:
-    """Put a clip at the start of a row of zeros, and after it what the policy says."""
-    row[: len(samples)] = samples
-    if len(samples) in (0, len(row)):
+def _fill(row: NDArray[np.float32], length: int, *, pad: str) -> None:
+    """Put after a clip, which is so long and at the start of a row of zeros, what the policy says."""
+    if length in (0, len(row)):
         return
     if pad == "repeat":
-        copies = len(row) // len(samples)
-        row[: copies * len(samples)] = np.tile(samples, copies)
+        copies = len(row) // length
+        row[: copies * length] = np.tile(row[:length], copies)
     elif pad in ("edge", "reflect", "wrap"):
-        row[:] = np.pad(samples, (0, len(row) - len(samples)), pad)  # type: ignore[call-overload]
+        row[:] = np.pad(row[:length], (0, len(row) - length), pad)  # type: ignore[call-overload]
 
 
-def _compute_unpadded(group: list[LoadedClip], spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:
-    """Fill a group's features from each clip's own samples; the frames that are missing are 0, before a fixed normalisation."""
+def _compute_unpadded(batch: ClipBatch, spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:
+    """Fill a batch's features from each clip's own samples; the frames that are missing are 0, before a fixed normalisation."""
+    if all(length == batch.samples.shape[1] for length in batch.lengths):
+        front.batch(batch.samples, features)
+        return
     features[:] = 0.0
     if spec.normalize == "fixed":
         for block in {"mel", "stft"}.intersection(spec.features):
             features[..., spec.parts()[block]] = -spec.norm_mean / spec.norm_std
-    for i, clip in enumerate(group):
-        if len(clip.samples):
-            front.batch(clip.samples[None], features[i : i + 1, : spec.n_frames(len(clip.samples))])
+    for i, length in enumerate(batch.lengths):
+        if length:
+            front.batch(batch.samples[i : i + 1, :length], features[i : i + 1, : spec.n_frames(length)])
 
 
-def ledger_columns(first_clip: int, rows: Sequence[ClipRow], infos: Sequence[ClipInfo]) -> Columns:
+def ledger_columns(first_clip: int, rows: RowColumns, infos: Columns) -> Columns:
     """Rows of the ledger column by column, the first of which is clip `first_clip`; as `ledger_row` has each."""
-    columns = dict(zip(ClipRow._fields, zip(*rows, strict=True), strict=True))
-    columns["group"] = tuple(row.group or row.path for row in rows)
-    where = {name: columns[name] for name in ("path", "label", "group", "split", "start_s", "channel")}
-    found = dict(zip(ClipInfo._fields, zip(*infos, strict=True), strict=True))
-    return {"clip": list(range(first_clip, first_clip + len(rows))), **where, **found}
+    where = {name: rows[name] for name in ("path", "label", "group", "split", "start_s", "channel")}
+    where["group"] = [group or path for group, path in zip(rows["group"], rows["path"], strict=True)]
+    return {"clip": list(range(first_clip, first_clip + len(rows["path"]))), **where, **infos}
 
 
 def ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from fastspec.corpus import ClipRow, Manifest, Sample, read_corpus
+from fastspec.corpus.packing import as_columns
 from fastspec.errors import SpecError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget, share_memory
-from fastspec.pipeline.compute import Recordings, compute_rows, group_clips, load_rows, working_bytes
+from fastspec.pipeline.compute import Recordings, compute_rows, group_clips, load_columns, working_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.presets import preset
 from fastspec.spec import Recipe
@@ -87,8 +88,8 @@ class _Room(NamedTuple):
 
 def _compute_block(rows: list[ClipRow], recordings: Recordings, recipe: Recipe, room: _Room) -> NDArray[np.floating]:
     with room.places.reserve(1):
-        loaded = load_rows(rows, recordings=recordings, recipe=recipe, budget=room.spare)
-        return compute_rows(rows, 0, clips=loaded, recipe=recipe, front=_front(recipe), on_group=lambda *_: None).features
+        batches = load_columns([as_columns(rows)], recordings=recordings, recipe=recipe, budget=room.spare)
+        return compute_rows(rows, 0, batches=batches, recipe=recipe, front=_front(recipe), on_group=lambda *_: None).features
 
 
 @lru_cache(4)

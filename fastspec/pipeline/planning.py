@@ -10,10 +10,11 @@ from time import perf_counter
 import numpy as np
 
 from fastspec.corpus import Manifest
+from fastspec.corpus.packing import as_columns
 from fastspec.corpus.runs import begins_run
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import fitting_workers
-from fastspec.pipeline.compute import compute_rows, group_clips, load_rows, worker_bytes
+from fastspec.pipeline.compute import compute_rows, group_clips, load_columns, worker_bytes
 from fastspec.pipeline.run import Plan
 from fastspec.pipeline.work import Tally, compute_each
 from fastspec.spec import Recipe
@@ -101,8 +102,8 @@ def _time_sample(clips: Manifest, layout: Layout, *, workers: int) -> tuple[int,
 
     def compute(start: int) -> int:
         rows = clips.rows(start, min(start + group_clips(recipe), following[start]))
-        loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
-        compute_rows(rows, start, clips=loaded, recipe=recipe, front=front, on_group=tally.add, dtype=layout.dtype)
+        batches = load_columns([as_columns(rows)], recordings=clips.recordings, recipe=recipe, on_block=tally.check)
+        compute_rows(rows, start, batches=batches, recipe=recipe, front=front, on_group=tally.add, dtype=layout.dtype)
         return len(rows)
 
     # Once before the clock runs: libraries are imported, and what is compiled is loaded.

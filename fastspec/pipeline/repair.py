@@ -94,6 +94,7 @@ def _mend(
             )
         if chunk in damaged:
             writer.write_chunk(start, batch.features)
+            writer.sync([chunk])
         return batch.valid_frames, pack_columns(as_columns(batch.rows)) if files else b""
 
     told = list(compute_each(recompute, chunks, workers=min(workers, fitting), tally=tally))

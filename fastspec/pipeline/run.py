@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
 from fastspec.audio import TIMEOUT_S, failed_clip
 from fastspec.corpus import ClipRow, Manifest, Sample, fingerprints, read_corpus
+from fastspec.corpus.packing import as_columns
 from fastspec.corpus.runs import begins_run
 from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget, share_memory
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, group_clips, load_rows, worker_bytes
+from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, gather, group_clips, load_columns, load_rows, worker_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.partition import OnError, PartitionTask, pack_chunks
@@ -236,15 +236,15 @@ def map_clips(
     def work(run: int) -> list[Result]:
         start, stop = runs[run]
         rows = clips.rows(start, stop)
-        loaded = load_rows(rows, recordings=clips.recordings, recipe=recipe, on_block=tally.check)
+        batches = load_columns([as_columns(rows)], recordings=clips.recordings, recipe=recipe, on_block=tally.check)
         results = []
         for first in range(0, len(rows), step):
             some = rows[first : first + step]
-            taken = islice(loaded, len(some))
-            kept = list(taken) if waveforms else None
-            batch = compute_rows(some, start + first, clips=iter(kept or taken), recipe=recipe, front=front, on_group=tally.add)
+            batch = compute_rows(
+                some, start + first, batches=batches, recipe=recipe, front=front, on_group=tally.add, keep_waveforms=waveforms
+            )
             told = [{**info, "duration_s": row.duration_s} for info, row in zip(batch.rows, some, strict=True)]
-            results.append(function(batch._replace(rows=told, waveforms=[clip.samples for clip in kept] if kept else None)))
+            results.append(function(batch._replace(rows=told)))
         return results
 
     for results in compute_each(work, range(len(runs)), workers=workers, tally=tally, window=2):
@@ -350,4 +350,5 @@ def compute_clips(
     present = [row for row, is_removed in zip(rows, removed, strict=True) if not is_removed]
     loaded = load_rows(present, recordings=clips.recordings, recipe=layout.recipe, on_block=tally.check, budget=budget)
     all_clips = (failed_clip("removed", "no longer in the corpus") if is_removed else next(loaded) for is_removed in removed)
-    return compute_rows(rows, first_clip, clips=all_clips, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)
+    batches = gather(all_clips, layout.recipe)
+    return compute_rows(rows, first_clip, batches=batches, recipe=layout.recipe, front=front, on_group=tally.add, dtype=layout.dtype)

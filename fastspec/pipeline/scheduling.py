@@ -1,15 +1,16 @@
 """Where the tasks of a run are carried out: in this thread, in threads, in processes, on a cluster. What they write is the same."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar, Union, runtime_checkable
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, Union, runtime_checkable
 
 from fastspec.corpus import Manifest
 from fastspec.errors import WorkerError
 from fastspec.pipeline.processes import Children
 from fastspec.pipeline.tasks import Task, check_portable, current_versions, pack, single_threaded_pools
-from fastspec.pipeline.work import Tally, compute_each
+from fastspec.pipeline.work import WINDOW, Tally, compute_each
 from fastspec.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -85,15 +86,37 @@ class InThreads:
     def compute_each(
         self, prepare: Callable[[int], Task[Result]], items: Sequence[int], *, tally: Tally, at_once: int, stopwatch: Stopwatch
     ) -> Iterator[Result]:
-        """See `Scheduler`. Tasks are prepared in the threads."""
+        """See `Scheduler`. Tasks are prepared in the threads, of which there are as many again for those that have stepped aside."""
         workers = min(self._workers, at_once)
+        turns = threading.Semaphore(max(1, workers))
 
         def work(item: int) -> Result:
-            with stopwatch.worker():
-                return prepare(item)(tally)
+            with _Turn(turns, tally, stopwatch) as turn:
+                turn.check()
+                return prepare(item)(turn)
 
         with stopwatch.run(workers=max(1, workers)), single_threaded_pools():
-            yield from compute_each(work, items, workers=workers, tally=tally)
+            yield from compute_each(work, items, workers=2 * workers, tally=tally, window=WINDOW // 2)
+
+
+class _Turn:
+    """A task's turn to compute, while which its thread is a worker; it ends with the block or before."""
+
+    def __init__(self, turns: threading.Semaphore, tally: Tally, stopwatch: Stopwatch) -> None:
+        self._turns, self._stopwatch, self._held = turns, stopwatch, ExitStack()
+        self.add, self.check = tally.add, tally.check
+
+    def __enter__(self) -> Self:
+        self._held.enter_context(self._turns)
+        self._held.enter_context(self._stopwatch.worker())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.step_aside()
+
+    def step_aside(self) -> None:
+        """See `Reporter`."""
+        self._held.close()
 
 
 class InProcesses:

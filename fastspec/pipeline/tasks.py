@@ -28,6 +28,9 @@ Result_co = TypeVar("Result_co", covariant=True)
 class Reporter(Protocol):
     """What a task is given: it tells of each group of clips, and hears there that the run is over."""
 
+    def step_aside(self) -> None:
+        """From here on it waits for a disk: another task may compute."""
+
     def add(self, clips: int, failed: int) -> None:
         """So many clips more. Stopped: the run is over."""
 
@@ -48,6 +51,9 @@ class Counts:
     def __init__(self, is_over: Callable[[], bool]) -> None:
         self.clips = self.failed = 0
         self._is_over = is_over
+
+    def step_aside(self) -> None:
+        """The next task is sent when this one has answered."""
 
     def add(self, clips: int, failed: int) -> None:
         """So many clips more. Stopped: the run is over."""

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspec.audio import AudioError, Extent, cut_stretch
+from fastspec.audio import AudioError, Extent, cut_stretch, decode_ahead
 from fastspec.audio.decode import BLOCK_FRAMES, Recording
-from fastspec.audio.group import decode_ahead
 from fastspec.corpus import ClipRow
+from fastspec.corpus.packing import as_columns
 from fastspec.errors import FastspecError, LearnError, choices
 from fastspec.filters import mel_edges_hz
 from fastspec.frontend import FrontEnd
@@ -19,7 +18,7 @@ from fastspec.learn import Bundle, Prediction
 from fastspec.learn.decisions import UNKNOWN, Decisions
 from fastspec.learn.explanation import occlude
 from fastspec.learn.prediction import Heard, answer, hear_clips, unit_of_answers
-from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_rows
+from fastspec.pipeline.compute import FeatureBatch, compute_rows, group_clips, load_columns
 from fastspec.report.levels import in_decibels, levels, range_of
 from fastspec.serving.limits import Deadline, Limits, Turns
 from fastspec.spec import ClipPolicy, FeatureSpec
@@ -217,10 +216,10 @@ class Listener:
 
     def _batches(self, sound: Sound, rows: Sequence[ClipRow], deadline: Deadline) -> Iterator[FeatureBatch]:
         recipe, step = self.bundle.recipe, 4 * group_clips(self.bundle.recipe)
-        clips = load_rows(rows, recordings=sound, recipe=recipe, on_block=deadline.check)
+        batches = load_columns([as_columns(rows)], recordings=sound, recipe=recipe, on_block=deadline.check)
         for first in range(0, len(rows), step):
             some = rows[first : first + step]
-            batch = compute_rows(some, first, clips=clips, recipe=recipe, front=self._front, on_group=lambda *_: deadline.check())
+            batch = compute_rows(some, first, batches=batches, recipe=recipe, front=self._front, on_group=lambda *_: deadline.check())
             yield batch._replace(rows=[{**info, "duration_s": row.duration_s} for info, row in zip(batch.rows, some, strict=True)])
 
     def _clip(self, sound: Sound, start_s: float, channel: int | None, deadline: Deadline) -> tuple[FeatureBatch, Float32]:
@@ -229,11 +228,13 @@ class Listener:
         if recipe.clip.channel == "each":
             recipe = recipe.replace(channel="mean")
         row = ClipRow(sound.name, None, None, None, start_s, None, channel)
-        clips = list(islice(load_rows([row], recordings=sound, recipe=recipe, on_block=deadline.check), 1))
-        batch = compute_rows([row], 0, clips=iter(clips), recipe=recipe, front=self._front, on_group=lambda *_: deadline.check())
+        batches = load_columns([as_columns([row])], recordings=sound, recipe=recipe, on_block=deadline.check)
+        batch = compute_rows(
+            [row], 0, batches=batches, recipe=recipe, front=self._front, on_group=lambda *_: deadline.check(), keep_waveforms=True
+        )
         if batch.rows[0]["status"] != "ok":
             raise Unheard(batch.rows[0]["status"], batch.rows[0]["reason"])
-        return batch, clips[0].samples
+        return batch, (batch.waveforms or [])[0]
 
 
 def survey(data: bytes, *, limit_s: float, check: Callable[[], None]) -> Overview:

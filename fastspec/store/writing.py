@@ -19,7 +19,7 @@ from zarr.codecs import ZstdCodec
 
 from fastspec.corpus.place import one_line
 from fastspec.errors import FastspecError, StoreError
-from fastspec.store.files import remove_tree, sync_file, sync_folder, sync_tree, upload_tree, write_atomically, write_record
+from fastspec.store.files import remove_tree, sync_folder, sync_together, sync_tree, upload_tree, write_atomically, write_record
 from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
@@ -148,16 +148,24 @@ class StoreWriter:
                     yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
-        """Write the clips from `start`, one whole chunk (fewer only at the end); returns the hash of its values.
+        """Write the clips from `start`, one whole chunk (fewer only at the end), to be flushed to the disk by `sync` or by `commit`.
 
-        features: `(clips, frames, bands)` of the layout's dtype.
+        features: `(clips, frames, bands)` of the layout's dtype. The hash of its values is returned.
         """
         with _explained(self.path):
             if isinstance(self.path, StoreUrl):
                 check_lease(self.path)
             self._features[start : start + len(features)] = features
-            _sync_chunk(chunk_file(self.path, start // self.layout.chunk_clips))
         return hash_chunk(features)
+
+    def sync(self, chunks: Iterable[int]) -> None:
+        """Flush chunks to the disk; an object is there once it is written."""
+        if isinstance(self.path, Path):
+            files = [Path(str(chunk_file(self.path, chunk))) for chunk in chunks]
+            # With the names of folders that are new, up to `features`.
+            folders = dict.fromkeys(folder for file in files for folder in list(file.parents)[:4])
+            with _explained(self.path):
+                sync_together([*files, *folders])
 
     def commit(
         self,
@@ -168,10 +176,11 @@ class StoreWriter:
         valid_frames: NDArray[np.int32],
         timings: Mapping[str, float] | None = None,
     ) -> None:
-        """Record that a partition is done: after its chunks, in one rename or request.
+        """Record that a partition is done: after its chunks are flushed to the disk, in one rename or request.
 
         ledger: its rows, in parts that `pack_columns` made. timings: milliseconds by stage.
         """
+        self.sync(chunk for chunk, _, _ in self.layout.chunks(partition))
         head = {"hashes": list(hashes), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
         with _explained(self.path):
             if isinstance(self.path, StoreUrl):
@@ -273,14 +282,6 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: So
     (draft / "source.json").write_text((source or Source()).to_json())
     (draft / "fastspec.json").write_text(layout.to_json())
     sync_tree(draft)
-
-
-def _sync_chunk(file: Place) -> None:
-    """Flush a chunk to the disk; an object is there once it is written."""
-    if isinstance(file, Path):
-        sync_file(file)
-        for folder in list(file.parents)[:4]:  # the names of folders that are new, up to `features`
-            sync_folder(folder)
 
 
 def _consolidate(path: Place) -> None:

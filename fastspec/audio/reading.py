@@ -1,0 +1,73 @@
+"""Files of a group into memory, one after another."""
+
+import os
+import stat
+from collections.abc import Sequence
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastspec.kernels import read
+
+
+class Sources:
+    """Files, or files' bytes, that are read into memory, as many at a time as fit."""
+
+    def __init__(self, sources: Sequence[Path | str | bytes]) -> None:
+        self._sources = sources
+        self._names = self._places = None
+        if read.can_read() and bytes not in map(type, sources):
+            names = list(map(str, sources))
+            text = "\0".join(names)
+            if text.count("\0") >= len(names):  # a NUL would end the name of another file
+                text = "\0".join("" if "\0" in name else name for name in names)
+            self._names = np.frombuffer(os.fsencode(text) + b"\0", np.uint8)
+            self._places = np.flatnonzero(np.concatenate([[0], self._names[:-1]]) == 0)
+
+    def read(self, first: int, data: NDArray[np.uint8]) -> tuple[int, NDArray[np.int64]]:
+        """Those from `first` on into `data`: the first that had no room beside others, and where each starts.
+
+        What is no regular file, cannot be read, or has no room alone, has no bytes: decoding it fails, and it is decoded by itself.
+        """
+        starts = np.zeros(len(self._sources) + 1, np.int64)
+        if self._names is not None:
+            following = read.read_files(self._names, self._places, read.FLAGS, first, read.make_state(), data, starts)
+        else:
+            following = self._read_each(first, data, starts)
+        return following, starts[first : following + 1]
+
+    def _read_each(self, first: int, data: NDArray[np.uint8], starts: NDArray[np.int64]) -> int:
+        for i, source in enumerate(self._sources[first:], first):
+            room = data[starts[i] :]
+            size = _copy(source, room) if isinstance(source, bytes) else _read_file(str(source), room)
+            if size > len(room):
+                if starts[i] > 0 and size <= len(data):
+                    return i
+                size = 0
+            starts[i + 1] = starts[i] + size
+        return len(self._sources)
+
+
+def _copy(source: bytes, room: NDArray[np.uint8]) -> int:
+    """How many bytes there are; copied where they have room."""
+    if len(source) <= len(room):
+        room[: len(source)] = np.frombuffer(source, np.uint8)
+    return len(source)
+
+
+def _read_file(name: str, room: NDArray[np.uint8]) -> int:
+    """How many bytes a regular file has, read where they have room; 0 where it is none or cannot be read whole."""
+    try:
+        if not stat.S_ISREG(Path(name).stat().st_mode):
+            return 0
+        # Not to wait where a FIFO took the place of the file.
+        descriptor = os.open(name, read.FLAGS | getattr(os, "O_BINARY", 0))
+        with FileIO(descriptor) as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > len(room):
+                return status.st_size if stat.S_ISREG(status.st_mode) else 0
+            return status.st_size if file.readinto(room.data[: status.st_size]) == status.st_size else 0
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return 0
