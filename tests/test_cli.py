@@ -238,6 +238,16 @@ def test_decisions__are_trained_shown_and_used(store, sounds, tmp_path):
     answers(fastspec("train", store, "-m", "logistic", "-o", tmp_path / "m", "--cost", "low"), 2, "--cost 'low' cannot be read")
 
 
+def test_tuning__is_asked_for_by_an_option_and_told(store, tmp_path):
+    trained = fastspec("train", store, "-m", "logistic", "-o", tmp_path / "model", "--tune", "2", "--tune-time", "60")
+    assert "chosen by 2 trials: C " in trained.stdout, trained.stderr
+    scored = fastspec("evaluate", store, "-m", "logistic", "--folds", "2", "--tune", "2", "--json")
+    assert [row["trials"] for row in json.loads(scored.stdout)["rows"][0]["tuned"]] == [2, 2]
+    answers(fastspec("evaluate", store, "--model", tmp_path / "model", "--tune", "2"), 2, "is trained already and cannot be tuned")
+    answers(fastspec("train", store, "-m", "lda", "-o", tmp_path / "m", "--tune", "2"), 2, "lda declares no search space")
+    answers(fastspec("leaderboard", store, "--tune-time", "60"), 2, "--tune-time is given without --tune")
+
+
 def test_leaderboard__is_kept_as_a_table_and_a_picture(store, tmp_path):
     board = ["leaderboard", store, "-m", "logistic", "--folds", "3", "-o", tmp_path / "board.parquet", "--picture", tmp_path / "board.svg"]
     assert fastspec(*board).returncode == 0

@@ -178,27 +178,3 @@ def test_lightgbm__makes_the_same_model_of_features_on_disk_and_reads_each_block
         fit("lightgbm", CORPUS._replace(features=features)).save(tmp_path / place)  # type: ignore[arg-type]
     assert Counted.reads == 2 * len(CORPUS.labels)
     assert (tmp_path / "memory" / "model.txt").read_bytes() == (tmp_path / "disk" / "model.txt").read_bytes()
-
-
-def test_lightgbm__tuned_keeps_groups_together_and_notes_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fastspec_lightgbm
-
-    folds: list[Any] = []
-    inner = fastspec_lightgbm.inner_folds
-    monkeypatch.setattr(fastspec_lightgbm, "inner_folds", lambda *a, **k: folds.extend(inner(*a, **k)) or folds)
-    model = fit("lightgbm", tune=3)
-    assert len(folds) == 3
-    for train, test in folds:
-        assert not set(CORPUS.groups[train]) & set(CORPUS.groups[test])
-    assert (model.predict_proba(CORPUS.features, CORPUS.valid_frames).argmax(axis=1) == CORPUS.labels).mean() > 0.9
-    for run in ("first", "again"):
-        (tmp_path / run).mkdir()
-        fit("lightgbm", tune=3).save(tmp_path / run)
-    text = (tmp_path / "first" / "model.txt").read_text()
-    assert text == (tmp_path / "again" / "model.txt").read_text()
-    assert "[learning_rate: 0.05]" not in text
-
-
-def test_lightgbm__cannot_be_tuned_on_one_group_a_class() -> None:
-    with pytest.raises(LearnError, match="lightgbm cannot be tuned: a class has clips of one group only"):
-        fit("lightgbm", CORPUS._replace(groups=CORPUS.labels.astype(np.str_)), tune=2)

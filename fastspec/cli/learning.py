@@ -11,7 +11,7 @@ import typer
 
 from fastspec.cli.completing import complete_plugins
 from fastspec.cli.output import Json, Quiet, print_json, show, waiting, warn
-from fastspec.cli.parsing import Assignments, By, Folds, Repeats, Seed, Store, Threads, check_pictured
+from fastspec.cli.parsing import Assignments, By, Folds, Repeats, Seed, Store, Threads, Tune, TuneTime, check_pictured, parse_tuning
 from fastspec.cli.predicting import show_answers
 from fastspec.errors import LearnError, counted
 
@@ -67,6 +67,8 @@ def evaluate(
     seed: Seed = 0,
     threads: Threads = 1,
     by: By = None,
+    tune: Tune = None,
+    tune_time: TuneTime = None,
     confusion: Confusion = None,
     roc: Roc = None,
     reliability: Reliability = None,
@@ -90,6 +92,9 @@ def evaluate(
 
     if (name is None) == (model is None):
         raise LearnError("give either -m NAME, a classifier to score by folds, or --model MODEL, a trained one")
+    tuning = parse_tuning(tune, tune_time)
+    if tuning is not None and model is not None:
+        raise LearnError(f"{model} is trained already and cannot be tuned; give --tune with -m NAME, or when you train")
     unit = check_by(by)
     for picture in (confusion, roc, reliability):
         check_pictured(picture)
@@ -106,7 +111,7 @@ def evaluate(
         learn.load_plugin(name).from_params(settings)  # a mistake is told before the features are read
         score = partial(learn.evaluate, learn.Dataset.from_store(opened), folds=folds, repeats=repeats, seed=seed, threads=threads, by=unit)
         with waiting(f"scoring {name}"):
-            result = score(name, params=settings)
+            result = score(name, params=settings, tuning=tuning)
             baselines = [score(baseline) for baseline in reversed(BASELINES)]
     _draw_evaluation(result, confusion=confusion, roc=roc, reliability=reliability, seed=seed)
     if json:
@@ -142,6 +147,8 @@ def _show_evaluation(result: "Evaluation", baselines: list["Evaluation"]) -> Non
 
     show(leaderboard_table(leaderboard_row(evaluation)._asdict() for evaluation in (result, *baselines)), "")
     show(scores_table(result.per_class()), "", confusion_table(result.scores.confusion, result.classes))
+    for fold, tuned in enumerate(result.tuned, start=1):
+        show(f"chosen for fold {fold}: {tuned.describe()}")
     show(f"{_scored(result.n_clips, len(set(result.paths)), len(set(result.groups)), result.by)}{left_out_of(result.left_out)}")
 
 
@@ -163,6 +170,8 @@ def leaderboard(
     seed: Seed = 0,
     threads: Threads = 1,
     by: By = None,
+    tune: Tune = None,
+    tune_time: TuneTime = None,
     output: Board = None,
     picture: BoardPicture = None,
     json: Json = False,
@@ -196,6 +205,7 @@ def leaderboard(
             threads=threads,
             by=unit,
             cells=output and output.with_name(f"{output.name}.cells"),
+            tuning=parse_tuning(tune, tune_time),
             on_start=lambda name: tell(f"scoring {name}"),
             on_message=warn,
         )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastspec.cli.completing import complete_fields, complete_presets
-from fastspec.errors import CorpusError, FastspecError, SpecError
+from fastspec.errors import CorpusError, FastspecError, LearnError, SpecError
 
 if TYPE_CHECKING:
+    from fastspec.learn import Tuning
     from fastspec.spec import Recipe
 
 Corpus = Annotated[str, typer.Argument(help="Whatever featurize reads: a folder, an archive, a table, a URL.")]
@@ -62,6 +63,13 @@ Memory = Annotated[
 Folds = Annotated[int, typer.Option("--folds", metavar="N", help="Folds, each of whole groups.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="How often, each time with another seed.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Equal seeds give equal results.")]
+Tune = Annotated[
+    int | None,
+    typer.Option("--tune", metavar="N", help="Try N settings of what its search space names, on training clips alone.", show_default=False),
+]
+TuneTime = Annotated[
+    float | None, typer.Option("--tune-time", metavar="S", help="Begin no other setting after so many seconds.", show_default=False)
+]
 LabelFrom = Annotated[
     str | None, typer.Option("--label-from", metavar="RE", help="Searched in each path; its group 1 is the label.", show_default=False)
 ]
@@ -121,6 +129,17 @@ def parse_share(text: str) -> float:
     if percent > 100:
         raise FastspecError(f"the share {text!r} cannot be read; give a percentage such as 1%, or a fraction from 0 to 1")
     return percent / 100
+
+
+def parse_tuning(trials: int | None, limit_s: float | None) -> "Tuning | None":
+    """What `--tune` and `--tune-time` say."""
+    if trials is None:
+        if limit_s is not None:
+            raise LearnError("--tune-time is given without --tune; give --tune N, the most settings to try")
+        return None
+    from fastspec.learn import Tuning
+
+    return Tuning(trials, limit_s)
 
 
 def parse_columns(settings: list[str] | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import typer
 from fastspec.cli.completing import complete_plugins
 from fastspec.cli.learning import left_out_of, picture_option, show_decided
 from fastspec.cli.output import Json, Quiet, print_json, show, tell, waiting, warn
-from fastspec.cli.parsing import Assignments, By, Folds, Seed, Store, Threads, check_pictured
+from fastspec.cli.parsing import Assignments, By, Folds, Seed, Store, Threads, Tune, TuneTime, check_pictured, parse_tuning
 from fastspec.errors import counted
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def train(
     min_recall: MinRecall = None,
     min_precision: MinPrecision = None,
     unknown_below: UnknownBelow = None,
+    tune: Tune = None,
+    tune_time: TuneTime = None,
     picture: BelievedPicture = None,
     json: Json = False,
     _quiet: Quiet = False,
@@ -74,6 +76,8 @@ def train(
     Example: fastspec train sounds.zarr -m lightgbm -o model
 
     Few missed: fastspec train sounds.zarr -m svm -o model --min-recall cat=0.9
+
+    Tuned: fastspec train sounds.zarr -m lightgbm -o model --tune 50
 
     The model's folder holds all that prediction needs: recipe, classes, decisions, versions; its README.md tells about it. Test clips of
     a given split are held out.
@@ -99,6 +103,7 @@ def train(
             aims=aims,
             folds=folds if scored or picture or aims.need_held_out else None,
             on_held_out=told.append,
+            tuning=parse_tuning(tune, tune_time),
         )
     bundle.save(output)
     held_out = told[0] if told else None
@@ -130,6 +135,8 @@ def _show_trained(bundle: "Bundle", held_out: "HeldOut | None", output: Path) ->
     """What was trained, on what it is built, and what held-out groups say about it."""
     what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
     tell(f"{output}: {bundle.plugin.name} trained on {what}{left_out_of(bundle.left_out)}")
+    if bundle.tuned is not None:
+        tell(f"chosen by {counted(bundle.tuned.trials, 'trial')}: {bundle.tuned.describe()}")
     for credit in bundle.model.credits():
         tell(f"built on {credit}")
     if held_out is not None:
@@ -143,6 +150,8 @@ def _trained_row(bundle: "Bundle") -> dict[str, Any]:
         "classes": bundle.classes,
         "clips": bundle.n_clips,
         "left_out": bundle.left_out,
+        "params": bundle.model.params(),
+        "tuned": None if bundle.tuned is None else bundle.tuned._asdict(),
         "built_on": bundle.model.credits(),
         "by": bundle.by,
         "decisions": bundle.decisions.to_dict(),

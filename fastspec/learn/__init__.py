@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastspec.learn.stored import StoredFeatures as StoredFeatures
     from fastspec.learn.training import train as train
     from fastspec.learn.transformer import FeatureTransformer as FeatureTransformer
+    from fastspec.learn.tuning import Tuning as Tuning
 
 # No file bears the name of a function it holds: importing the file would put the module in the function's place.
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
     "Prediction": "prediction",
     "SklearnClassifier": "estimator",
     "StoredFeatures": "stored",
+    "Tuning": "tuning",
     "evaluate": "evaluation",
     "evaluate_model": "evaluation",
     "explain": "explanation",
@@ -94,7 +96,7 @@ __all__ += [
     "plugins",
     "predict",
 ]
-__all__ += ["Aims", "Cost", "Decisions", "Explanation", "explain", "predict_store", "train", "write_predictions"]
+__all__ += ["Aims", "Cost", "Decisions", "Explanation", "Tuning", "explain", "predict_store", "train", "write_predictions"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ from fastspec.learn.classifier import Classifier
 from fastspec.learn.decisions import Decisions
 from fastspec.learn.recordings import By, check_by
 from fastspec.learn.registry import PluginInfo, load_plugin
+from fastspec.learn.tuning import Tuned
 from fastspec.spec import Recipe
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "recipe_digest": str,
     "seed": int,
     "seen": str,
+    "tuned": (dict, type(None)),
     "versions": dict,
 }
 
@@ -70,6 +72,7 @@ class Bundle:
         by: what it answers for: recordings, by the mean of their clips' probabilities, or clips.
         decisions: how probabilities become answers.
         metrics: scores on held-out groups of the training clips, as JSON holds them; None where none were asked for.
+        tuned: how hyper-parameters were chosen; None where they were given.
         band_means: of the training clips' valid frames, one a band: what a band is like when nothing is known of it.
     """
 
@@ -85,6 +88,7 @@ class Bundle:
     by: By
     decisions: Decisions
     metrics: dict[str, Any] | None
+    tuned: Tuned | None
     band_means: list[float]
 
     def __repr__(self) -> str:
@@ -167,6 +171,7 @@ class Bundle:
             "by": self.by,
             "decisions": self.decisions.to_dict(),
             "metrics": self.metrics,
+            "tuned": None if self.tuned is None else self.tuned._asdict(),
             "band_means": self.band_means,
             "versions": self.versions,
             "files": files,
@@ -207,6 +212,7 @@ def load_bundle(path: str | os.PathLike[str], *, threads: int = 1) -> Bundle:
         by=_read_unit(directory, header),
         decisions=_read_decisions(directory, header),
         metrics=header["metrics"],
+        tuned=_read_tuned(directory, header),
         band_means=_read_means(directory, header, recipe),
     )
 
@@ -300,6 +306,13 @@ def _load_class(directory: Path, plugin: PluginInfo) -> type[Classifier]:
     except PluginError as error:
         origin = f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version}"
         raise PluginError(f"{directory} was made by {origin}: {error}") from error
+
+
+def _read_tuned(directory: Path, header: dict[str, Any]) -> Tuned | None:
+    found = header.get("tuned")
+    if found is not None and (set(found) != set(Tuned._fields) or not isinstance(found["chosen"], dict)):
+        raise LearnError(f"{directory / _HEADER} does not say how the model was tuned; train the model again")
+    return None if found is None else Tuned(**found)
 
 
 def _read_unit(directory: Path, header: dict[str, Any]) -> By:

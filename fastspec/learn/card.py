@@ -7,6 +7,7 @@ from fastspec.learn.isotonic import Isotonic
 if TYPE_CHECKING:
     from fastspec.learn.bundle import Bundle
     from fastspec.learn.decisions import Decisions
+    from fastspec.learn.tuning import Tuned
 
 _HEADLINES = {
     "accuracy": "accuracy",
@@ -42,7 +43,16 @@ def _introduction(bundle: "Bundle") -> list[str]:
         told,
         "",
         f"Plugin: {plugin}; parameters: {params}; seed {bundle.model.seed}.",
+        *_tuned(bundle.tuned),
     ]
+
+
+def _tuned(tuned: "Tuned | None") -> list[str]:
+    if tuned is None:
+        return []
+    fell = f"{_number(tuned.log_loss_before)} before, {_number(tuned.log_loss)} with the best, which flatters it"
+    tried = f"the best of {tuned.trials} tried on {tuned.folds} folds of whole groups of the training clips"
+    return ["", f"Of these parameters {', '.join(sorted(tuned.chosen))} were tuned: {tried}. The log-loss there was {fell}."]
 
 
 def _data(bundle: "Bundle") -> list[str]:

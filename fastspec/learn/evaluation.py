@@ -1,7 +1,8 @@
 """How good a classifier is on clips of groups that it has never met."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -18,10 +19,14 @@ from fastspec.learn.metrics import CLASS_SCORES, HEADLINES, Intervals, Scores, b
 from fastspec.learn.recordings import By, check_by, mean_of_recordings, number_recordings, unit_of
 from fastspec.learn.registry import load_plugin
 from fastspec.learn.splits import Fold, folds_of, given_split
+from fastspec.learn.tuning import Tuned, Tuning, tune_model, tuning_folds
 
 if TYPE_CHECKING:
     from fastspec.learn.bundle import Bundle
     from fastspec.store import FeatureStore
+
+_Build = Callable[[], Classifier]
+_Tune = Callable[[Classifier, Dataset], tuple[Classifier, Tuned]]
 
 
 class AllSeen(LearnError):
@@ -35,7 +40,7 @@ class Evaluation:
     Attributes:
         store: where the clips come from.
         model: name of the plugin.
-        params: its hyper-parameters.
+        params: its hyper-parameters; where it was tuned, those of the last fold.
         classes: names, in the order of the columns of `probabilities`.
         by: what was tested: clips, or recordings, which have the mean of their clips' probabilities.
         n_clips: that were tested.
@@ -49,10 +54,11 @@ class Evaluation:
         scores: the mean over repeats.
         intervals: the 95 % bootstrap interval over groups of each headline score.
         class_intervals: likewise of each class's precision, recall and F1.
-        fit_s: seconds to fit once, the mean over folds; None when nothing was fitted.
+        fit_s: seconds to fit once, tuning included, the mean over folds; None when nothing was fitted.
         predict_s: seconds to predict all tested clips once.
         size_bytes: of the saved model of the last fold.
         left_out: clips of the store that took no part, by reason.
+        tuned: what was chosen for each fold of each repeat; empty where nothing was tuned.
     """
 
     store: str
@@ -75,6 +81,7 @@ class Evaluation:
     predict_s: float
     size_bytes: int
     left_out: dict[str, int]
+    tuned: list[Tuned]
 
     def headline(self) -> dict[str, float]:
         """The headline scores, each followed by its `_low` and `_high`."""
@@ -90,7 +97,8 @@ class Evaluation:
         costs = {"fit_s": self.fit_s, "predict_s": self.predict_s, "size_bytes": self.size_bytes}
         names = {"store": self.store, "model": self.model, "params": self.params, "by": self.by}
         counts = {"n_clips": self.n_clips, "n_tested": len(self.clips), "n_groups": len(set(self.groups))}
-        return names | counts | self.headline() | costs | details | {"left_out": self.left_out}
+        choices = {"tuned": [found._asdict() for found in self.tuned]}
+        return names | counts | self.headline() | costs | details | choices | {"left_out": self.left_out}
 
     def per_class(self) -> list[dict[str, Any]]:
         """Scores of each class, with `_low` and `_high`."""
@@ -108,6 +116,7 @@ class _Run(NamedTuple):
     fit_s: float
     predict_s: float
     model: Classifier
+    tuned: list[Tuned]
 
 
 def evaluate(
@@ -121,6 +130,7 @@ def evaluate(
     threads: int = 1,
     by: By | None = None,
     splits: Sequence[Sequence[Fold]] | None = None,
+    tuning: Tuning | None = None,
 ) -> Evaluation:
     """Score a plugin by cross-validation over groups, or on the split that the manifest gives.
 
@@ -134,10 +144,11 @@ def evaluate(
         threads: that the model may use.
         by: whether recordings or clips are scored; None takes recordings where they have several clips.
         splits: the folds of each repeat, in place of `folds_of`.
+        tuning: how long to look for better hyper-parameters, inside the training clips of each fold, of those that `params` leaves open.
 
     Raises:
         LearnError: clips that cannot be learned from or split as asked, or features of another recipe than the plugin requires.
-        PluginError: an unknown plugin or parameter.
+        PluginError: an unknown plugin or parameter, or a plugin that cannot be tuned.
     """
     by = check_by(by)
     if repeats < 1:
@@ -146,16 +157,20 @@ def evaluate(
         raise LearnError(f"seed is {seed}; give 0 or more")
     plugin = BASELINES.get(model_name) or load_plugin(model_name)
     model = plugin.from_params(params or {})  # a wrong parameter is told before the features are read
+    if tuning is not None:
+        tuning.check(plugin, params or {})
     if data.recipe is not None:
         model.check_recipe(data.recipe, source=data.source if isinstance(data, Dataset) else str(data.path))
     dataset = data if isinstance(data, Dataset) else Dataset.from_store(data)
     by = unit_of(dataset.paths, dataset.labels, by)
     seen = dataset.of_headers() if plugin is Header else dataset
-    runs = []
-    for repeat in range(repeats):
-        of_repeat = folds_of(dataset, n_folds=folds, seed=seed + repeat) if splits is None else splits[repeat]
-        models = [plugin.from_params(params or {}, seed=seed + repeat, threads=threads) for _ in of_repeat]
-        runs.append(_cross_validate(seen, of_repeat, models))
+    splits = splits or [folds_of(dataset, n_folds=folds, seed=seed + repeat) for repeat in range(repeats)]
+    builders = [partial(plugin.from_params, params or {}, seed=seed + repeat, threads=threads) for repeat in range(repeats)]
+    tune = None
+    if tuning is not None:
+        tune = partial(tune_model, tuning=tuning, given=params or {}, by=by)
+        _check_tunable(dataset, splits, builders)
+    runs = [_cross_validate(seen, of_repeat, build, tune) for of_repeat, build in zip(splits, builders, strict=True)]
     return _summarise(dataset, runs, by=by, seed=seed, fitted=True)
 
 
@@ -181,7 +196,7 @@ def evaluate_model(store: "FeatureStore", bundle: "Bundle", *, seed: int = 0, by
     start = perf_counter()
     probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
     probabilities[tested] = bundle.model.predict_proba(dataset.features_for(bundle.model, tested), dataset.valid_frames[tested])
-    run = _Run(probabilities, 0.0, perf_counter() - start, bundle.model)
+    run = _Run(probabilities, 0.0, perf_counter() - start, bundle.model, [])
     unit = unit_of([dataset.paths[clip] for clip in tested], dataset.labels[tested], check_by(by) or bundle.fixed_unit)
     result = _summarise(dataset, [run], by=unit, seed=seed, fitted=False)
     if bundle.decisions.calibration is not None:
@@ -218,16 +233,28 @@ def model_bytes(model: Classifier) -> int:
         return sum(path.stat().st_size for path in Path(directory).rglob("*") if path.is_file())
 
 
-def _cross_validate(dataset: Dataset, splits: Sequence[Fold], models: Sequence[Classifier]) -> _Run:
+def _check_tunable(dataset: Dataset, splits: Sequence[Sequence[Fold]], builders: Sequence[_Build]) -> None:
+    """That the training clips of every fold can be divided once more, before anything is fitted."""
+    for of_repeat, build in zip(splits, builders, strict=True):
+        for train, _ in of_repeat:
+            tuning_folds(build(), dataset.labels[train], dataset.groups[train])
+
+
+def _cross_validate(dataset: Dataset, splits: Sequence[Fold], build: _Build, tune: _Tune | None) -> _Run:
     probabilities = np.full((len(dataset), len(dataset.classes)), np.nan)
     fit_s = predict_s = 0.0
-    for (train, test), model in zip(splits, models, strict=True):
+    tuned = []
+    for train, test in splits:
         start = perf_counter()
+        model = build()
+        if tune is not None:
+            model, found = tune(model, dataset.keep(train))
+            tuned.append(found)
         dataset.fit(model, train)
         fitted = perf_counter()
         probabilities[test] = model.predict_proba(dataset.features_for(model, test), dataset.valid_frames[test])
         fit_s, predict_s = fit_s + fitted - start, predict_s + perf_counter() - fitted
-    return _Run(probabilities, fit_s / len(splits), predict_s, models[-1])
+    return _Run(probabilities, fit_s / len(splits), predict_s, model, tuned)
 
 
 def _summarise(dataset: Dataset, runs: Sequence[_Run], *, by: By, seed: int, fitted: bool) -> Evaluation:
@@ -261,6 +288,7 @@ def _summarise(dataset: Dataset, runs: Sequence[_Run], *, by: By, seed: int, fit
         predict_s=float(np.mean([run.predict_s for run in runs])),
         size_bytes=model_bytes(model),
         left_out=dataset.left_out,
+        tuned=[found for run in runs for found in run.tuned],
     )
 
 

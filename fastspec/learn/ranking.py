@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastspec.errors import FastspecError, LearnError, choices
+from fastspec.errors import FastspecError, LearnError, PluginError, choices
 from fastspec.learn.baseline import BASELINES
 from fastspec.learn.bundle import check_absent
 from fastspec.learn.cells import Cells, cell_key
@@ -16,6 +16,7 @@ from fastspec.learn.dataset import Dataset
 from fastspec.learn.evaluation import Evaluation, evaluate
 from fastspec.learn.recordings import By, check_by, unit_of
 from fastspec.learn.registry import load_plugin, plugin_info, usable_plugins
+from fastspec.learn.tuning import Tuning
 from fastspec.learn.versions import library_versions
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def leaderboard(
     threads: int = 1,
     by: By | None = None,
     cells: Path | None = None,
+    tuning: Tuning | None = None,
     on_start: Callable[[str], None] | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> list[LeaderboardRow]:
@@ -72,13 +74,15 @@ def leaderboard(
         threads: that a model may use.
         by: whether recordings or clips are scored; None takes recordings where they have several clips.
         cells: a folder where finished scores are kept, and taken from when everything that they follow from is the same.
+        tuning: how long to look for better hyper-parameters of each plugin that declares a search space, inside the training clips of each
+            fold; others take part as they are.
         on_start: is told the name of each classifier before it is evaluated.
-        on_message: told in one line about each installed plugin that is left out, and why.
+        on_message: told in one line about each installed plugin that is left out or not tuned, and why.
 
     Raises:
         LearnError: clips that cannot be learned from or split as asked, features of another recipe than a plugin named requires, or
             stores that cannot be compared.
-        PluginError: a plugin named is unknown or cannot be imported. All of these come before anything is fitted.
+        PluginError: a plugin named is unknown or cannot be imported, or none can be tuned. All of these come before anything is fitted.
     """
     if repeats < 1:
         raise LearnError(f"repeats is {repeats}; give 1 or more")
@@ -88,6 +92,7 @@ def leaderboard(
         plugins = usable_plugins(on_message=on_message)
     else:
         plugins = {name: load_plugin(name) for name in models if name not in BASELINES}
+    tunings = {} if tuning is None else _tunings(plugins, tuning, on_message)
     datasets = _datasets(data)
     unit = _common_unit(datasets, check_by(by))
     entrants = [_entrants(plugins, dataset, named=models is not None, on_message=on_message) for dataset in datasets]
@@ -99,10 +104,9 @@ def leaderboard(
         for name in names if i else [*names, *BASELINES]:
             if on_start is not None:
                 on_start(name if len(datasets) == 1 else f"{name} on {dataset.source}")
-            score = partial(evaluate, loaded, name, splits=of_dataset, **settings)
-            rows.append(
-                _score_once(score, name, None if cells is None else Cells(cells), partial(cell_key, dataset, of_dataset, **settings))
-            )
+            chosen = settings | {"tuning": tunings.get(name)}
+            score = partial(evaluate, loaded, name, splits=of_dataset, **chosen)
+            rows.append(_score_once(score, name, None if cells is None else Cells(cells), partial(cell_key, dataset, of_dataset, **chosen)))
     return sorted(rows, key=lambda row: row.log_loss)
 
 
@@ -164,6 +168,19 @@ def _entrants(
         if on_message is not None:
             on_message(f"left out: {error}")
     return [name for name in plugins if name not in refused]
+
+
+def _tunings(plugins: Mapping[str, type[Classifier]], tuning: Tuning, on_message: Callable[[str], None] | None) -> dict[str, Tuning]:
+    """How each plugin that declares a search space is tuned."""
+    able = {name: plugin for name, plugin in plugins.items() if plugin.search_space}
+    if not able:
+        raise PluginError(f"no search space is declared by {' or '.join(plugins)}, so that there is nothing to tune; leave tuning out")
+    for plugin in able.values():
+        tuning.check(plugin)
+    for name in plugins:
+        if name not in able and on_message is not None:
+            on_message(f"{name} declares no search space and is not tuned")
+    return dict.fromkeys(able, tuning)
 
 
 def _score_once(score: Callable[[], Evaluation], name: str, cells: Cells | None, key_of: Callable[..., str]) -> LeaderboardRow:

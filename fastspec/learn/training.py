@@ -15,6 +15,7 @@ from fastspec.learn.pooling import clip_blocks
 from fastspec.learn.recordings import By, check_by, unit_of
 from fastspec.learn.registry import load_plugin, plugin_info
 from fastspec.learn.splits import given_split
+from fastspec.learn.tuning import Tuning, tune_model
 from fastspec.learn.versions import library_versions
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def train(
     aims: Aims | None = None,
     folds: int | None = None,
     on_held_out: Callable[[HeldOut], None] | None = None,
+    tuning: Tuning | None = None,
 ) -> Bundle:
     """Train a plugin on a store; the test clips of a given split are held out.
 
@@ -52,13 +54,16 @@ def train(
         aims: what its decisions are to achieve.
         folds: of whole groups, on which it is scored; None scores nothing, unless the aims need it (by 5 folds).
         on_held_out: called with the probabilities that the decisions and the scores come from, where there are any.
+        tuning: how long to look for better hyper-parameters, of those that `params` leaves open; where it is scored, anew in each fold.
 
     Raises:
         LearnError: clips that cannot be learned from, features of another recipe than the plugin requires, or aims out of reach.
-        PluginError: an unknown plugin or parameter.
+        PluginError: an unknown plugin or parameter, or a plugin that cannot be tuned.
     """
     model, aims = load_plugin(model_name).from_params(params or {}, seed=seed, threads=threads), aims or Aims()
     model.check_recipe(store.recipe, source=str(store.path))
+    if tuning is not None:
+        tuning.check(type(model), params or {})
     dataset = Dataset.from_store(store)
     aims.check(dataset.classes)
     split = given_split(dataset)
@@ -67,12 +72,15 @@ def train(
     decisions = Decisions(costs=aims.costs, unknown_below=aims.unknown_below)
     metrics = None
     if folds is not None or aims.need_held_out:
-        raw = evaluate(learned, model_name, params=params, folds=folds or 5, seed=seed, threads=threads, by=unit)
+        raw = evaluate(learned, model_name, params=params, folds=folds or 5, seed=seed, threads=threads, by=unit, tuning=tuning)
         decisions, calibrated = decide(aims, raw.probabilities, raw.labels, groups=raw.groups, classes=raw.classes, seed=seed)
         held_out = HeldOut(raw, with_probabilities(raw, calibrated, seed=seed))
         if on_held_out is not None:
             on_held_out(held_out)
         metrics = _metrics(held_out, decisions, folds=folds or 5)
+    tuned = None
+    if tuning is not None:
+        model, tuned = tune_model(model, learned, tuning, given=params or {}, by=unit)
     learned.fit(model, np.arange(len(learned)))
     return Bundle(
         model=model,
@@ -87,6 +95,7 @@ def train(
         by=unit,
         decisions=decisions,
         metrics=metrics,
+        tuned=tuned,
         band_means=_band_means(learned),
     )
 

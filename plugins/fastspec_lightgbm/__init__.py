@@ -1,6 +1,6 @@
 """Gradient boosting by LightGBM."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from fastspec.errors import LearnError, PluginError
 from fastspec.learn import ColumnClassifier
 from fastspec.learn.classifier import Groups, Labels, Probabilities, ValidFrames
-from fastspec.learn.splits import inner_folds
-from fastspec.learn.tuning import search
 
 _FILE = "model.txt"
-_FOLDS = 3
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,7 +29,6 @@ class LightGBM(ColumnClassifier):
         colsample_bytree: share of the columns that each tree sees.
         reg_lambda: L2 penalty on the values of leaves.
         max_bin: steps into which the values of a column are sorted; fewer are faster.
-        tune: how many settings of the above to try by Optuna, on three folds of whole groups of the training clips; 0 takes them as given.
     """
 
     name = "lightgbm"
@@ -53,18 +49,15 @@ class LightGBM(ColumnClassifier):
     colsample_bytree: float = 0.3
     reg_lambda: float = 1.0
     max_bin: int = 63
-    tune: int = 0
 
     def make_columns(self, features: Any, valid_frames: ValidFrames) -> Any:
-        if isinstance(features, np.ndarray) or self.tune:
+        if isinstance(features, np.ndarray):
             return super().make_columns(features, valid_frames)
         from fastspec_lightgbm.streaming import PooledClips
 
         return PooledClips(features, valid_frames, pool=self.pool)
 
-    def fit_columns(self, columns: Any, codes: Labels, *, n_classes: int, groups: Groups | None) -> Any:
-        if self.tune:
-            return self._tuned(columns, codes, groups).fit_columns(columns, codes, n_classes=n_classes, groups=groups)
+    def fit_columns(self, columns: Any, codes: Labels, *, n_classes: int, groups: Groups | None) -> Any:  # noqa: ARG002
         import lightgbm
 
         try:
@@ -91,23 +84,6 @@ class LightGBM(ColumnClassifier):
             "num_threads": self.threads,
             "verbosity": -1,
         }
-
-    def _tuned(self, columns: NDArray[np.float32], codes: Labels, groups: Groups | None) -> "LightGBM":
-        """This classifier with the hyper-parameters of the lowest log-loss over the inner folds."""
-        folds = inner_folds(codes, groups, n_folds=_FOLDS, seed=self.seed)
-        if not folds:
-            raise LearnError(f"{self.name} cannot be tuned: a class has clips of one group only; record more, or leave tune at 0")
-        n_classes = int(codes.max()) + 1
-
-        def loss(params: dict[str, Any]) -> float:
-            candidate, total = replace(self, tune=0, **params), 0.0
-            for train, test in folds:
-                model = candidate.fit_columns(columns[train], codes[train], n_classes=n_classes, groups=None)
-                right = candidate.predict_columns(model, columns[test])[np.arange(len(test)), codes[test]]
-                total -= float(np.log(np.maximum(right, 1e-15)).sum())
-            return total
-
-        return replace(self, tune=0, **search(self.search_space, loss, trials=self.tune, seed=self.seed))
 
     def predict_columns(self, model: Any, columns: NDArray[np.float32]) -> Probabilities:
         probabilities = np.asarray(model.predict(columns, num_threads=self.threads), np.float64)
