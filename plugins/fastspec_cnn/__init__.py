@@ -30,14 +30,16 @@ class Model(NamedTuple):
 class CNN(ModelClassifier):
     """Four blocks of convolutions, trained from nothing by AdamW with a one-cycle learning rate.
 
-    A fifth of the training clips, whole groups, is held back to tell when to stop; the weights of the lowest log-loss on it are kept.
+    A fifth of the training clips, whole groups, is held back and looked at twenty times on the way: the weights of the lowest log-loss on
+    it are kept.
 
     Attributes:
         frames: of the pictures; longer clips are shrunk to it, shorter ones stay as they are.
         bands: of the pictures, likewise.
         width: channels of the first block; each block has twice those of the one before.
-        epochs: at most.
-        patience: epochs without a lower log-loss after which training stops.
+        steps: of training at least, so that few clips are seen often enough.
+        epochs: at least, so that all of many clips are seen; the longer of both is the training.
+        patience: looks at what is held back without a lower log-loss after which training stops.
         batch_size: clips a step.
         learning_rate: the highest.
         weight_decay: of AdamW.
@@ -59,12 +61,13 @@ class CNN(ModelClassifier):
         "mixup": {"low": 0.0, "high": 0.5},
         "mask": {"low": 0.0, "high": 0.4},
     }
-    frames: int = 96
+    frames: int = 64
     bands: int = 64
     width: int = 16
-    epochs: int = 60
-    patience: int = 15
-    batch_size: int = 16
+    steps: int = 500
+    epochs: int = 10
+    patience: int = 10
+    batch_size: int = 32
     learning_rate: float = 5e-3
     weight_decay: float = 0.02
     dropout: float = 0.3
@@ -96,7 +99,7 @@ class CNN(ModelClassifier):
     def save_model(self, model: "Model", directory: Path) -> None:
         from safetensors.numpy import save_file
 
-        arrays = {f"network.{name}": tensor.numpy() for name, tensor in model.network.state_dict().items()}
+        arrays = {f"network.{name}": np.ascontiguousarray(tensor.numpy()) for name, tensor in model.network.state_dict().items()}
         arrays |= {"scale.mean": model.scale.mean, "scale.deviation": model.scale.deviation}
         save_file(arrays | {"shape": np.array([model.frames, model.bands])}, directory / _FILE)
 
@@ -124,7 +127,7 @@ class CNN(ModelClassifier):
 
     def _check(self) -> None:
         """That hyper-parameters lie in their ranges. PluginError otherwise."""
-        counts = ("frames", "bands", "width", "epochs", "patience", "batch_size")
+        counts = ("frames", "bands", "width", "steps", "epochs", "patience", "batch_size")
         shares = ("dropout", "label_smoothing", "mask")
         wrong = {name: "1 or more" for name in counts if getattr(self, name) < 1}
         wrong |= {name: "0 or more, and less than 1" for name in shares if not 0 <= getattr(self, name) < 1}

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from fastspec_cnn.pictures import Pictures
 
 _BLOCKS = 4
+_HALVINGS = 3  # of time, and of the bands
 
 
 class Network(nn.Module):  # type: ignore[misc]
-    """Blocks of a 3 × 3 convolution, batch norm, a rectifier and, but for the last, a maximum over 2 × 2; then mean and maximum over time.
+    """Blocks of a convolution, batch norm and a rectifier, then mean and maximum over time. The first convolution is 5 × 5 and takes every
+    other pixel, since full size is where the time would go; the others are 3 × 3, the second and third with a maximum over 2 × 2.
 
     Args:
         n_classes: how many logits it gives.
@@ -26,13 +28,16 @@ class Network(nn.Module):  # type: ignore[misc]
 
     def __init__(self, n_classes: int, *, width: int, dropout: float = 0.0) -> None:
         super().__init__()
-        sizes = [1, *(width << block for block in range(_BLOCKS))]
-        blocks = []
+        sizes = [width << block for block in range(_BLOCKS)]
+        blocks: list[nn.Module] = [nn.Conv2d(1, width, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         for before, after in pairwise(sizes):
-            blocks += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            blocks.append(nn.Conv2d(before, after, 3, padding=1, bias=False))
+            # A maximum before batch norm and rectifier leaves these a quarter of the pixels.
             blocks += [nn.MaxPool2d(2, ceil_mode=True)] if after < sizes[-1] else []
+            blocks += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         self.n_classes = n_classes
-        self.blocks = nn.Sequential(*blocks)
+        # Channels last in memory: half the time of a step on a processor.
+        self.blocks = nn.Sequential(*blocks).to(memory_format=torch.channels_last)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * sizes[-1], n_classes)
 
@@ -46,8 +51,8 @@ class Network(nn.Module):  # type: ignore[misc]
 
     def forward(self, pixels: Tensor, lengths: Tensor) -> Tensor:
         """`(clips, frames, bands)` and `(clips,)` to logits `(clips, classes)`; only what lies over frames with signal is pooled."""
-        values = self.blocks(pixels.unsqueeze(1)).mean(dim=3)
-        reached = (lengths + (1 << (_BLOCKS - 1)) - 1) >> (_BLOCKS - 1)
+        values = self.blocks(pixels.unsqueeze(1).contiguous(memory_format=torch.channels_last)).mean(dim=3)
+        reached = (lengths + (1 << _HALVINGS) - 1) >> _HALVINGS
         heard = (torch.arange(values.shape[2]) < reached.unsqueeze(1)).unsqueeze(1)
         mean = (values * heard).sum(dim=2) / reached.unsqueeze(1)
         highest = values.masked_fill(~heard, 0).amax(dim=2)  # nothing is below 0 after a rectifier

@@ -15,7 +15,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed: pip ins
 from fastspec_cnn import CNN
 from fastspec_cnn.pictures import Scale, paint_pictures
 
-FAST = {"width": 8, "epochs": 25, "patience": 10}
+FAST = {"width": 8, "steps": 120}
 CORPUS = toy_corpus()
 
 
@@ -29,7 +29,7 @@ def test_contract__is_kept(check: Check) -> None:
     check(CNN, params=FAST)
 
 
-def test_groups_held_back__are_not_trained_on_and_choose_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_held_back__are_not_trained_on_and_choose_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from fastspec_cnn import training
@@ -52,13 +52,13 @@ def test_groups_held_back__are_not_trained_on_and_choose_the_epoch(monkeypatch: 
     held: list[Any] = []
     monkeypatch.setattr(training, "_step_loss", spied)
     monkeypatch.setattr(training, "_loss", told)
-    model: Any = fit(epochs=12, patience=12)
+    model: Any = fit(steps=40, patience=20)
     trained = {tuple(pixels.ravel().tolist()) for batch in seen for pixels in batch}
     kept_back = {tuple(pixels.ravel().tolist()) for pixels in held[0]}
     assert not trained & kept_back
     assert len(trained) + len(kept_back) == len(CORPUS.labels)
     group_of = {}
-    scaled = model._fitted.model.scale.apply(paint_pictures(CORPUS.features, CORPUS.valid_frames, frames=96, bands=64))
+    scaled = model._fitted.model.scale.apply(paint_pictures(CORPUS.features, CORPUS.valid_frames, frames=64, bands=64))
     for pixels, group in zip(scaled.pixels, CORPUS.groups, strict=True):
         group_of[tuple(pixels.ravel().tolist())] = group
     assert not {group_of[clip] for clip in trained} & {group_of[clip] for clip in kept_back}
@@ -76,14 +76,35 @@ def test_training__stops_when_the_loss_stays_up(monkeypatch: pytest.MonkeyPatch)
         return float(len(told))
 
     monkeypatch.setattr(training, "_loss", rising)
-    fit(epochs=25, patience=4)
+    fit(patience=4)
     assert len(told) == 5
 
 
-def test_one_group_a_class__is_trained_to_the_last_epoch() -> None:
+def test_one_group_a_class__is_trained_to_the_last_step() -> None:
     corpus = CORPUS._replace(groups=CORPUS.labels.astype(np.str_))
     right = fit(corpus).predict_proba(corpus.features, corpus.valid_frames).argmax(axis=1) == corpus.labels
     assert right.mean() > 0.9
+
+
+def test_many_clips__are_trained_on_for_as_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastspec_cnn import training
+
+    steps: list[int] = []
+    held_back: set[int] = set()
+    step, loss = training._step_loss, training._loss
+
+    def counted(network: Any, batch: Any, *rest: Any) -> Any:
+        steps.append(len(batch.codes))
+        return step(network, batch, *rest)
+
+    def told(network: Any, clips: Any) -> float:
+        held_back.add(len(clips.codes))
+        return loss(network, clips)
+
+    monkeypatch.setattr(training, "_step_loss", counted)
+    monkeypatch.setattr(training, "_loss", told)
+    fit(steps=1, epochs=6, batch_size=8, patience=20)
+    assert len(steps) == 6 * (len(CORPUS.labels) - held_back.pop()) // 8
 
 
 def test_scale__is_that_of_valid_frames_alone() -> None:
