@@ -1,7 +1,7 @@
 """`fastspec evaluate` and `leaderboard`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import eq
 from pathlib import Path
@@ -16,7 +16,8 @@ from fastspec.cli.predicting import show_answers
 from fastspec.errors import LearnError, counted
 
 if TYPE_CHECKING:
-    from fastspec.learn import Bundle, Dataset, Evaluation
+    from fastspec.learn import Bundle, Dataset, Evaluation, Tuning
+    from fastspec.store import FeatureStore
 
 Scored = Annotated[
     str | None,
@@ -85,7 +86,6 @@ def evaluate(
     what headers alone tell (length, sample rate, channels), and the best that one answer for all clips can do.
     """
     from fastspec import learn
-    from fastspec.learn.baseline import BASELINES
     from fastspec.learn.parameters import parse_assignments
     from fastspec.learn.recordings import check_by
     from fastspec.store import open_store
@@ -107,12 +107,8 @@ def evaluate(
     else:
         assert name is not None
         bundle = None
-        settings = parse_assignments(params or [])
-        learn.load_plugin(name).from_params(settings)  # a mistake is told before the features are read
-        score = partial(learn.evaluate, learn.Dataset.from_store(opened), folds=folds, repeats=repeats, seed=seed, threads=threads, by=unit)
-        with waiting(f"scoring {name}"):
-            result = score(name, params=settings, tuning=tuning)
-            baselines = [score(baseline) for baseline in reversed(BASELINES)]
+        settings = {"folds": folds, "repeats": repeats, "seed": seed, "threads": threads, "by": unit}
+        result, *baselines = _cross_validate(opened, name, parse_assignments(params or []), tuning, settings)
     _draw_evaluation(result, confusion=confusion, roc=roc, reliability=reliability, seed=seed)
     if json:
         print_json("evaluate", [evaluation.to_dict() for evaluation in (result, *baselines)])
@@ -120,6 +116,22 @@ def evaluate(
         _show_evaluation(result, baselines)
         if bundle is not None:
             show_decided(result, bundle)
+
+
+def _cross_validate(
+    store: "FeatureStore", name: str, params: dict[str, str], tuning: "Tuning | None", settings: dict[str, Any]
+) -> list["Evaluation"]:
+    """The scores of a classifier, and those of the baselines."""
+    from fastspec import learn
+    from fastspec.learn.baseline import BASELINES
+
+    plugin = learn.load_plugin(name)
+    plugin.from_params(params)  # a mistake is told before the features are read
+    if tuning is not None:
+        tuning.check(plugin, params)
+    score: Callable[..., Evaluation] = partial(learn.evaluate, learn.Dataset.from_store(store), **settings)
+    with waiting(f"scoring {name}"):
+        return [score(name, params=params, tuning=tuning), *(score(baseline) for baseline in reversed(BASELINES))]
 
 
 def _draw_evaluation(result: "Evaluation", *, confusion: Path | None, roc: Path | None, reliability: Path | None, seed: int) -> None:
@@ -190,7 +202,7 @@ def leaderboard(
     from fastspec.learn.recordings import check_by
     from fastspec.store import open_store
 
-    unit = check_by(by)
+    unit, tuning = check_by(by), parse_tuning(tune, tune_time)
     if output:
         check_board(output)
     check_pictured(picture)
@@ -205,7 +217,7 @@ def leaderboard(
             threads=threads,
             by=unit,
             cells=output and output.with_name(f"{output.name}.cells"),
-            tuning=parse_tuning(tune, tune_time),
+            tuning=tuning,
             on_start=lambda name: tell(f"scoring {name}"),
             on_message=warn,
         )
@@ -213,13 +225,17 @@ def leaderboard(
     if output:
         write_board(rows, output)
     if picture:
-        from fastspec.report import plot_leaderboard, save_picture
-
-        save_picture(plot_leaderboard(plain, title=", ".join(map(str, stores))), picture)
+        _draw_board(plain, picture, title=", ".join(stores))
     if json:
         print_json("leaderboard", plain)
     else:
         _show_board(plain, datasets[0], unit)
+
+
+def _draw_board(rows: list[dict[str, Any]], picture: Path, *, title: str) -> None:
+    from fastspec.report import plot_leaderboard, save_picture
+
+    save_picture(plot_leaderboard(rows, title=title), picture)
 
 
 def _show_board(rows: list[dict[str, Any]], dataset: "Dataset", unit: str | None) -> None:

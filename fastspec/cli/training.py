@@ -106,13 +106,11 @@ def train(
             tuning=parse_tuning(tune, tune_time),
         )
     bundle.save(output)
-    held_out = told[0] if told else None
-    if held_out is not None and picture:
-        _draw_reliability(held_out, bundle, picture)
+    _draw_reliability(told, bundle, picture)
     if json:
         print_json("train", [{"store": store, "output": str(output)} | _trained_row(bundle)])
     else:
-        _show_trained(bundle, held_out, output)
+        _show_trained(bundle, output, held_out=told)
 
 
 def _aims(
@@ -131,7 +129,7 @@ def _aims(
     )
 
 
-def _show_trained(bundle: "Bundle", held_out: "HeldOut | None", output: Path) -> None:
+def _show_trained(bundle: "Bundle", output: Path, *, held_out: list["HeldOut"]) -> None:
     """What was trained, on what it is built, and what held-out groups say about it."""
     what = f"{counted(bundle.n_clips, 'clip')} of {counted(len(bundle.classes), 'class', 'classes')}"
     tell(f"{output}: {bundle.plugin.name} trained on {what}{left_out_of(bundle.left_out)}")
@@ -139,8 +137,8 @@ def _show_trained(bundle: "Bundle", held_out: "HeldOut | None", output: Path) ->
         tell(f"chosen by {counted(bundle.tuned.trials, 'trial')}: {bundle.tuned.describe()}")
     for credit in bundle.model.credits():
         tell(f"built on {credit}")
-    if held_out is not None:
-        _show_held_out(held_out, bundle)
+    for scores in held_out:
+        _show_held_out(scores, bundle)
 
 
 def _trained_row(bundle: "Bundle") -> dict[str, Any]:
@@ -173,11 +171,14 @@ def _show_held_out(held_out: "HeldOut", bundle: "Bundle") -> None:
     show_decided(result, bundle)
 
 
-def _draw_reliability(held_out: "HeldOut", bundle: "Bundle", picture: Path) -> None:
+def _draw_reliability(held_out: list["HeldOut"], bundle: "Bundle", picture: Path | None) -> None:
+    """The picture, where one is asked for."""
+    if picture is None:
+        return
     from fastspec.report import plot_reliability, save_picture
 
-    curves = {"as the model says": held_out.raw.probabilities}
-    if bundle.decisions.calibration is not None:
-        curves["calibrated"] = held_out.calibrated.probabilities
-    title = f"{held_out.raw.model} on groups that it had not met"
-    save_picture(plot_reliability(held_out.raw.labels, curves, title=title), picture)
+    for raw, calibrated in held_out:
+        curves = {"as the model says": raw.probabilities}
+        if bundle.decisions.calibration is not None:
+            curves["calibrated"] = calibrated.probabilities
+        save_picture(plot_reliability(raw.labels, curves, title=f"{raw.model} on groups that it had not met"), picture)

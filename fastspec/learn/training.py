@@ -78,9 +78,7 @@ def train(
         if on_held_out is not None:
             on_held_out(held_out)
         metrics = _metrics(held_out, decisions, folds=folds or 5)
-    tuned = None
-    if tuning is not None:
-        model, tuned = tune_model(model, learned, tuning, given=params or {}, by=unit)
+    model, tuned = (model, None) if tuning is None else tune_model(model, learned, tuning, given=params or {}, by=unit)
     learned.fit(model, np.arange(len(learned)))
     return Bundle(
         model=model,
