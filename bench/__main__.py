@@ -12,7 +12,7 @@ from bench.paired import run_pairs
 from bench.tasks import TASKS
 from bench.tutorials import TUTORIALS
 from fastspec.benchmark.machine import machine
-from fastspec.errors import FastspecError
+from fastspec.errors import FastspecError, choices
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,11 +136,18 @@ def _corpus(options: argparse.Namespace) -> str:
     return as_json("bench corpus", where, rows) if options.json else as_text(where, corpus.COLUMNS, rows)
 
 
+def _known_task(name: str) -> str:
+    known = [task.name for task in TASKS]
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{name!r} given; {choices(name, known)}")
+    return name
+
+
 @_benchmark(
     "accuracy",
     "accuracy on real recordings, whole groups held out, beside others' features; fetches 355 MB, takes hours",
     _JSON,
-    _option("--task", choices=[task.name for task in TASKS], action="append", help="only this one; may be repeated"),
+    _option("--task", type=_known_task, metavar="NAME", action="append", help="only this one; may be repeated"),
     _option("--model", metavar="NAME", action="append", help="only this row of the table, or this plugin; may be repeated"),
     _folder("features and finished scores, so that a stopped run goes on"),
     _option("--seeds", type=_at_least(int, 1), default=accuracy.SEEDS, help="each with folds of its own (%(default)s)"),
