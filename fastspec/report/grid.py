@@ -95,6 +95,6 @@ def _broken(name: str) -> str:
     """A name in as many lines as the height of a cell needs.
 
     >>> _broken("sabian-crash-18.wav")
-    'sabian-crash-\\n18.wav'
+    'sabian-\\ncrash-18.wav'
     """
     return textwrap.fill(shortened(name), _LETTERS)
