@@ -10,7 +10,7 @@ from samples import RATE, RECIPE, ledger_of, noise, write_corpus
 from fastspec.audio import Span, load_clips
 from fastspec.corpus import read_corpus
 from fastspec.frontend import FrontEnd
-from fastspec.pipeline import featurize, stream_features
+from fastspec.pipeline import featurize, plan_run, stream_features
 
 # --- padding -----------------------------------------------------------------------------------------------------------------------
 
@@ -100,6 +100,15 @@ def test_each_channel__is_a_clip_in_the_same_group(tmp_path):
     for clip, (start, channel) in enumerate([(0, 0), (0, 1), (8000, 0), (8000, 1)], start=3):
         np.testing.assert_array_equal(store.features[clip], FrontEnd(recipe)(np.ascontiguousarray(stereo[start : start + 8000, channel])))
     assert store.ledger["duplicate_of"].null_count() == len(store)
+
+
+def test_channel_that_is_gone_when_its_turn_comes__costs_its_clip_alone(tmp_path):
+    manifest = write_corpus(tmp_path, stereo=noise(8000, 2), twin=noise(16_000, 2, seed=1))
+    plan = plan_run(manifest, RECIPE.replace(clip_s=1.0, hop_s=1.0, channel="each"))
+    write_corpus(tmp_path, stereo=noise(8000), twin=noise(16_000))
+    ledger = featurize(plan, tmp_path / "s.zarr", recipe=plan.layout.recipe).ledger
+    assert ledger["status"].to_list() == ["ok", "empty"] * 3
+    assert set(ledger["reason"].drop_nulls()) == {"channel 2 is wanted of a recording of 1 channel"}
 
 
 def test_equal_channels__are_duplicates(tmp_path):

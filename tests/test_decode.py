@@ -172,6 +172,18 @@ def test_recordings_that_were_cut__claim_what_they_claim_alone(form, subtype, ch
     assert form == "W64" or {clip.info.header_frames for clip in clips} == {5000}
 
 
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "AU", "FLAC"])
+@pytest.mark.parametrize("size", [10, 4000, 200_001])
+def test_tag_before_a_recording__takes_nothing_from_it(tmp_path, form, size):
+    whole, span = encode(form, "PCM_16", frames=9000), Span(0.0, 1.0)
+    tag = b"ID3\x04\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(size)
+    sources = [tmp_path / "tagged", tag + whole]
+    (tmp_path / "tagged").write_bytes(tag + whole)
+    expected = [alone(whole, span)] * len(sources)
+    assert_equal([alone(source, span) for source in sources], expected)
+    assert_equal(list(load_recordings([Request(source, [span]) for source in sources], POLICY)), expected)
+
+
 @pytest.mark.usefixtures("decoded_together_only")
 def test_group_larger_than_its_memory__is_decoded_in_several_calls(monkeypatch):
     monkeypatch.setattr(group, "GROUP_BYTES", 1 << 20)

@@ -68,6 +68,15 @@ def test_tuning__is_at_least_as_good_on_its_folds_as_what_the_plugin_has() -> No
     assert tuned(trials=12)[1] == found
 
 
+def test_setting_with_which_fitting_diverges__loses(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin: Any = load_plugin("logistic")
+    answer = plugin.predict_proba
+    monkeypatch.setattr(plugin, "predict_proba", lambda self, *a: answer(self, *a) * (np.nan if self.class_weight is None else 1))
+    found = tuned(trials=8)[1]
+    assert found.chosen["class_weight"] == "balanced"
+    assert found.log_loss < found.log_loss_before == pytest.approx(-np.log(1e-15))
+
+
 def test_parameters_that_are_given__stay() -> None:
     model, found = tuned("svm", trials=3, C="7", kernel="linear")
     assert model.params()["C"] == 7
@@ -155,8 +164,8 @@ def test_leaderboard__tunes_who_can_be_tuned_and_tells_who_cannot() -> None:
 @pytest.mark.parametrize(
     "tuning, params, told",
     [
-        (Tuning(0), {}, "give 1 trial or more"),
-        (Tuning(3, limit_s=0.0), {}, "more than 0 s"),
+        (Tuning(0), {}, "^tuning by 0 trials finds nothing; give 1 or more$"),
+        (Tuning(3, limit_s=0.0), {}, "^tuning for 0 s finds nothing; give more than 0 s$"),
         (Tuning(3), {"C": 1.0, "class_weight": None}, "every parameter that logistic searches is given"),
     ],
 )

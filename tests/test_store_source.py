@@ -62,7 +62,7 @@ def test_store_of_another_version__is_read_as_far_as_it_is_understood(tmp_path, 
     assert read_source(tmp_path) == Source("here", Reading())
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"corpus": "here", "columns": "path"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"corpus": 3}', '{"corpus": "here", "columns": "path"}'])
 def test_damaged_source__is_not_known(tmp_path, text):
     (tmp_path / "source.json").write_text(text)
     assert read_source(tmp_path) == Source()
@@ -106,6 +106,13 @@ def test_corpus_that_moved__is_found_where_it_was_updated_from(store, table):
     update(store, moved)
     assert read_source(store).corpus == str(moved)
     assert recordings_of(store).open("a-1.wav") == table.parent / "a-1.wav"
+
+
+def test_corpus_that_moved_and_is_as_it_was__is_found_where_it_was_updated_from(store, table):
+    chunk, moved = chunk_file(store, 0).stat().st_mtime_ns, table.rename(table.with_name("moved.csv"))
+    update(store, moved)
+    assert chunk_file(store, 0).stat().st_mtime_ns == chunk
+    assert read_source(store) == Source(str(moved), Reading(COLUMNS, None, "^([ab])"))
 
 
 def test_table_that_calls_its_columns_otherwise_now__is_refused_with_what_the_store_says(store, table):

@@ -17,6 +17,7 @@ from fastspec.audio.hashing import AudioHash
 from fastspec.audio.isolation import Isolated, Reserve
 from fastspec.audio.levels import Levels
 from fastspec.audio.resample import change_rate
+from fastspec.errors import counted
 from fastspec.timing import stage
 
 
@@ -217,6 +218,10 @@ def make_clip(
     digest: str | None = None,
 ) -> LoadedClip:
     """A clip of decoded samples, `(samples, channels)` float32, at least one; `levels` and the `digest` of all of them where known."""
+    if span.channel is not None and span.channel >= origin.channels:
+        # A recording that was measured before had it.
+        gone = f"channel {span.channel + 1} is wanted of a recording of {counted(origin.channels, 'channel')}"
+        return LoadedClip(np.empty(0, np.float32), ClipInfo("empty", gone, *origin))
     if levels and origin.channels == 1 and not span.channel:
         faults, mono = None, source[:, 0]
     else:

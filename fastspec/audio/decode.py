@@ -246,7 +246,7 @@ def _open(source: Path | bytes) -> Any:
     try:
         # The name goes as bytes on POSIX, where it need not be valid Unicode.
         name = os.fsencode(source) if os.name == "posix" and isinstance(source, Path) else source
-        file = _ForwardFile(io.BytesIO(source) if isinstance(source, bytes) else name)
+        file = _ForwardFile(io.BytesIO(_untagged(source)) if isinstance(source, bytes) else name)
     except _DECODER_ERRORS as error:
         raise AudioError("unreadable", _why_refused(source, error)) from None
     refusal = _refusal(file)
@@ -254,6 +254,15 @@ def _open(source: Path | bytes) -> Any:
         file.close()
         raise AudioError("unreadable", refusal)
     return file
+
+
+def _untagged(data: bytes) -> bytes:
+    """Without ID3 tags before a WAV, AIFF or AU: libsndfile finds what comes behind them in a file, but misplaces it in memory."""
+    start = 0
+    while data[start : start + 3] == b"ID3" and len(data) >= start + 10:
+        # Seven bits a byte.
+        start += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[start + 6 : start + 10], (21, 14, 7, 0), strict=True))
+    return data[start:] if start and data[start : start + 4] in (b"RIFF", b"FORM", b".snd") else data
 
 
 def _refusal(file: Any) -> str | None:

@@ -15,8 +15,8 @@ HEAD_BYTES = 65_536
 UNKNOWN_FROM, UNKNOWN_FROM_64 = 0x7FFF0000, 1 << 62
 # PCM, IEEE float, A-law, µ-law and what says so in an extension: formats of a fixed number of bytes a frame.
 PLAIN_TAGS = (0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE)
-_RIFF, _RF64, _FORM, _FMT, _DS64, _DATA, _COMM = (
-    int.from_bytes(name, "little") for name in (b"RIFF", b"RF64", b"FORM", b"fmt ", b"ds64", b"data", b"COMM")
+_ID3, _RIFF, _RF64, _FORM, _FMT, _DS64, _DATA, _COMM = (
+    int.from_bytes(name, "little") for name in (b"ID3", b"RIFF", b"RF64", b"FORM", b"fmt ", b"ds64", b"data", b"COMM")
 )
 
 
@@ -79,3 +79,9 @@ def claim_of(data, start, stop):
     if form in (_RIFF, _RF64):
         return _claim_of_wave(data, start, stop)
     return _claim_of_aiff(data, start, stop) if form == _FORM else np.int64(0)
+
+
+@inline
+def is_tagged(data, start, stop):
+    """Whether the file in `data[start:stop]` begins with an ID3 tag."""
+    return start + 4 <= stop and _load(data, start, np.uint32(0)) & 0xFFFFFF == _ID3

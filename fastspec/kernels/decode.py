@@ -22,11 +22,11 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from fastspec.kernels import xxh3
-from fastspec.kernels.claims import claim_of
+from fastspec.kernels.claims import claim_of, is_tagged
 from fastspec.kernels.jit import entry, inline
 
 _READ = 0x10  # SFM_READ
-_FORMAT, _RAW = 0x0FFF0000, 0x00040000
+_FORMAT, _RAW, _FLAC, _MPEG = 0x0FFF0000, 0x00040000, 0x00170000, 0x00230000
 # As libsndfile numbers WAV, AIFF, AU, W64, WAVEX, CAF, RF64, and PCM of 8, 16, 24, 32 and unsigned 8 bits, FLOAT, DOUBLE, ULAW, ALAW.
 _PLAIN_FORMATS = (0x010000, 0x020000, 0x030000, 0x0B0000, 0x130000, 0x180000, 0x220000)
 _LAST_PLAIN_SUBTYPE, _ULAW, _ALAW, _PCM_16 = 0x0007, 0x0010, 0x0011, 0x0002
@@ -270,6 +270,18 @@ def _open(data, start, size, workplace):
 
 
 @inline
+def _is_sound(form, row, limits):
+    """Whether libsndfile knows what it opened, as far as the header tells."""
+    return form & _FORMAT != _RAW and 1 <= row[RATE] <= limits.max_sample_rate and row[CHANNELS] >= 1
+
+
+@inline
+def _is_misplaced(data, start, stop, form):
+    """Whether a tag comes before a recording in memory that libsndfile then does not read to its end, or from its start."""
+    return is_tagged(data, start, stop) and form & _FORMAT != _FLAC and form & _FORMAT != _MPEG
+
+
+@inline
 def _write_number(text, at, number):
     """Its decimal digits into `text[at:]`; where they end."""
     digits, rest = 1, number // 10
@@ -310,7 +322,7 @@ def decode_clips(data, starts, durations_s, first, limits, workplace, arena, fou
         if file == 0:
             continue
         row[HEADER_FRAMES], row[RATE], row[CHANNELS], form = workplace.info[0], words[2], words[3], words[4]
-        if form & _FORMAT != _RAW and 1 <= row[RATE] <= limits.max_sample_rate and row[CHANNELS] >= 1:
+        if _is_sound(form, row, limits) and not _is_misplaced(data, starts[i], starts[i + 1], form):
             row[OUTCOME] = _read_clip(file, form, durations_s[i], limits.block_frames, samples, at, row, workplace.words)
         _sf_close(file)
         if row[OUTCOME] == NO_ROOM and at > 0:

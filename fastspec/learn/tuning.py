@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from fastspec.errors import LearnError, PluginError
+from fastspec.errors import LearnError, PluginError, counted
 from fastspec.installation import extra_command
 from fastspec.learn.classifier import Classifier, Features, Groups, Labels
 from fastspec.learn.columns import ColumnClassifier
@@ -39,8 +39,10 @@ class Tuning(NamedTuple):
             plugin: of which a search space is asked.
             given: hyper-parameters that are not to be touched.
         """
-        if self.trials < 1 or (self.limit_s is not None and not self.limit_s > 0):
-            raise PluginError(f"tuning by {self.trials} trials in {self.limit_s} s finds nothing; give 1 trial or more, and more than 0 s")
+        if self.trials < 1:
+            raise PluginError(f"tuning by {counted(self.trials, 'trial')} finds nothing; give 1 or more")
+        if self.limit_s is not None and not self.limit_s > 0:
+            raise PluginError(f"tuning for {self.limit_s:g} s finds nothing; give more than 0 s")
         if not plugin.search_space:
             raise PluginError(f"{plugin.name} declares no search space, so that there is nothing to tune; leave tuning out")
         if not _searched(plugin, given):
@@ -185,5 +187,6 @@ def _log_loss(model: Classifier, dataset: Dataset, folds: list[Fold], *, by: By)
         if by == "recording":
             first, of_clip = number_recordings([dataset.paths[clip] for clip in test])
             labels, probabilities = labels[first], mean_of_recordings(probabilities, of_clip)
-        losses.append(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-15)))
+        # A setting with which fitting diverges gives NaN, which counts as no probability at all.
+        losses.append(-np.log(np.fmax(probabilities[np.arange(len(labels)), labels], 1e-15)))
     return float(np.concatenate(losses).mean())

@@ -26,7 +26,7 @@ from fastspec.store.ledger import SCHEMA, as_columns, pack_columns
 from fastspec.store.lock import locked
 from fastspec.store.place import Place, locate_store, open_array, scan_table
 from fastspec.store.reading import chunk_file, chunk_hashes, is_finished, is_store, is_updating
-from fastspec.store.source import Source, write_source
+from fastspec.store.source import Source, read_source, write_source
 from fastspec.store.verifying import read_chunk
 
 # That a worker holds at once: as it was, what is computed of it, and as it will be.
@@ -72,6 +72,8 @@ def update(
         open_store(path)
         if writer := _begin(path, manifest, workers=workers, on_progress=on_progress):
             _carry_out(writer, manifest, workers=workers, memory_bytes=memory_bytes, on_progress=on_progress)
+        elif read_source(path).to_json() != Source.of(manifest).to_json():
+            write_source(path, Source.of(manifest))
         return open_store(path)
 
 

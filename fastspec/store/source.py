@@ -40,6 +40,7 @@ def read_source(path: Place) -> Source:
         told = json.loads((path / "source.json").read_bytes())
         columns = {str(name): str(column) for name, column in told.get("columns", {}).items()}
         patterns = (told.get(name) and str(told[name]) for name in ("label_from", "group_from"))
-        return Source(told["corpus"], Reading(columns or None, *patterns))
+        known = told["corpus"] is None or isinstance(told["corpus"], str)
+        return Source(told["corpus"], Reading(columns or None, *patterns)) if known else Source()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Source()
