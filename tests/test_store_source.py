@@ -122,6 +122,12 @@ def test_table_that_calls_its_columns_otherwise_now__is_refused_with_what_the_st
     assert read_again(store, columns={"path": "sound"}).table["label"].to_list() == ["x", "y", "x"]
 
 
+def test_table_that_is_not_there__is_told_without_its_columns(store, table):
+    table.unlink()
+    with pytest.raises(CorpusError, match=r"does not exist(?!.*column)"):
+        read_again(store)
+
+
 def test_report__finds_the_recordings_of_a_table_with_other_columns(store, tmp_path):
     result = run("report", store, "-o", tmp_path / "r.html", "--json")
     assert json.loads(result.stdout)["rows"][0]["silent_because"] is None

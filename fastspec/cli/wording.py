@@ -32,7 +32,7 @@ _NONE = re.compile(r"(?<!['\w/.])None(?!['\w/.])")
 def as_typed(message: str, arguments: Sequence[str]) -> str:
     """The message of an error about what these arguments of the command line asked for.
 
-    A field that `--set` or a file of `--spec` gives is called as it is there, and so are names that a message offers.
+    A field that `--set` or a file of `--spec` gives is called as it is there, and so are names that a message offers or that were typed.
 
     >>> as_typed("clip_s is -3.0; give a length in seconds", ["featurize", "sounds", "--window", "-3"])
     '--window is -3.0; give a length in seconds'
@@ -40,11 +40,15 @@ def as_typed(message: str, arguments: Sequence[str]) -> str:
     'clip_s is -3.0; give a length in seconds'
     >>> as_typed("folds is 1; give 2 or more", ["evaluate", "s.zarr", "--folds=1"])
     '--folds is 1; give 2 or more'
+    >>> as_typed("clip_s does not exist", ["scan", "clip_s"])
+    'clip_s does not exist'
     """
     typed = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
     elsewhere = "--set" in typed or "--spec" in typed
 
     def name(found: re.Match[str]) -> str:
+        if found[1] in arguments:
+            return found[1]
         options = _NAMES[found[1]]
         given = [option for option in options if option in typed]
         # What a --hop lacks is the length of a window.
@@ -54,4 +58,5 @@ def as_typed(message: str, arguments: Sequence[str]) -> str:
         return next((option for option in _SUBJECTS[found[1]] if option in typed), found[1])
 
     told, offer, names = message.partition("known are:")
-    return _SUBJECT.sub(subject, _NONE.sub("none", _NAME.sub(name, told))) + offer + names
+    told = _SUBJECT.sub(subject, _NAME.sub(name, told))
+    return (told if "None" in arguments else _NONE.sub("none", told)) + offer + names

@@ -45,7 +45,7 @@ def read_again(
             group_from=group_from or reading.group_from,
         )
     except CorpusError as error:
-        if columns or not kept:
+        if columns or not kept or "column" not in str(error):
             raise
         told = ", ".join(f"{name}={column}" for name, column in kept.items())
         raise CorpusError(f"{error} (the store has it that columns are {told}; give --column for what is otherwise now)") from None
