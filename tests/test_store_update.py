@@ -101,6 +101,7 @@ def test_update__computes_only_what_has_to_be(both):
 
 def test_update_without_a_change__touches_nothing(both):
     corpus, path = both
+    update(path, corpus)  # keeps that the corpus lies in another folder now
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
     update(path, corpus)
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
