@@ -128,6 +128,16 @@ def test_table_that_is_not_there__is_told_without_its_columns(store, table):
         read_again(store)
 
 
+def test_folder_in_place_of_the_table__is_read_without_its_columns(store, tmp_path):
+    (tmp_path / "c" / "x").mkdir(parents=True)
+    write_recordings(tmp_path / "c" / "x", ["a-3"])
+    updated = run("store", "update", store, tmp_path / "c", "--group-from", "([ab])-")
+    assert updated.exit_code == 0, updated.output
+    assert open_store(store).ledger["status"].to_list() == ["removed"] * 3 + ["ok"]
+    refused = run("store", "update", store, tmp_path / "c", "--group-from", "([ab])-", "--column", "label=species")
+    assert "leave out --column" in str(refused.exception)
+
+
 def test_report__finds_the_recordings_of_a_table_with_other_columns(store, tmp_path):
     result = run("report", store, "-o", tmp_path / "r.html", "--json")
     assert json.loads(result.stdout)["rows"][0]["silent_because"] is None

@@ -15,11 +15,11 @@ from fastspec.corpus.portable import take_recordings
 from fastspec.corpus.problems import RowProblems
 from fastspec.corpus.rows import FOLD
 from fastspec.corpus.samples import Sample, read_samples
-from fastspec.corpus.sources import is_file_corpus, read_address
+from fastspec.corpus.sources import NoColumnsError, is_file_corpus, read_address
 from fastspec.errors import CorpusError, choices
 
-__all__ = ["FOUND", "ClipRow", "Manifest", "Reading", "RecordingError", "RowProblems", "Sample", "fingerprints", "read_corpus"]
-__all__ += ["read_inputs", "take_recordings"]
+__all__ = ["FOUND", "ClipRow", "Manifest", "NoColumnsError", "Reading", "RecordingError", "RowProblems", "Sample", "fingerprints"]
+__all__ += ["read_corpus", "read_inputs", "take_recordings"]
 
 
 def read_corpus(

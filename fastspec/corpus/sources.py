@@ -32,6 +32,10 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_SHARDS = 100_000
 
 
+class NoColumnsError(CorpusError):
+    """Columns are named of a corpus that is no table."""
+
+
 def read_address(address: str | os.PathLike[str] | UrlPath, columns: Mapping[str, str]) -> Manifest:
     """The manifest of whatever lies at a path or behind a URL; CorpusError as `fastspec.corpus.read_corpus` has it."""
     text = str(address)
@@ -127,4 +131,4 @@ def _find_tables(folder: Place, names: list[str]) -> tuple[Place, list[tuple[Pla
 
 def _refuse_columns(place: Place, columns: Mapping[str, str]) -> None:
     if columns:
-        raise CorpusError(f"{place} has no columns to choose from; leave out --column, or give a table")
+        raise NoColumnsError(f"{place} has no columns to choose from; leave out --column, or give a table")

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
-from fastspec.corpus import Manifest, read_corpus
+from fastspec.corpus import Manifest, NoColumnsError, read_corpus
 from fastspec.errors import CorpusError, StoreError
 from fastspec.store import read_manifest
 from fastspec.store.place import Place
@@ -37,13 +38,13 @@ def read_again(
     if (place := corpus or known) is None:
         raise StoreError(f"{path} does not say where its recordings are; give the corpus")
     kept = reading.columns or {}
+    read = partial(read_corpus, place, label_from=label_from or reading.label_from, group_from=group_from or reading.group_from)
     try:
-        return read_corpus(
-            place,
-            columns={**kept, **(columns or {})},
-            label_from=label_from or reading.label_from,
-            group_from=group_from or reading.group_from,
-        )
+        return read(columns={**kept, **(columns or {})})
+    except NoColumnsError:
+        if columns:
+            raise
+        return read()  # what was a table is a folder now
     except CorpusError as error:
         if columns or not kept or "column" not in str(error):
             raise
