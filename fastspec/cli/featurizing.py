@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -121,18 +122,17 @@ def featurize(
     from fastspec.store.place import locate_store
 
     stopwatch, start, place = Stopwatch() if profile else None, time.perf_counter(), locate_store(output)
-    apart: dict[str, Any] = {"isolate": isolate, "timeout_s": timeout}
-    with _telling_what_is_kept(place):
-        pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
-        with pipeline.open_scheduler(scheduler, workers=workers) as pool:
-            shared: dict[str, Any] = {"workers": workers, "scheduler": pool, "dtype": dtype, "compression": compression}
-            how: dict[str, Any] = {"label_from": label_from, "group_from": group_from, "columns": columns}
-            plan, found = _plan(_read_corpus(corpus, **how), recipe, output=place if resume else None, hidden=json, **apart, **shared)
-            if only_plan:
-                report_plan(pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume), output, json=json)
-                return
-            shared |= {"memory_bytes": memory_bytes, "resume": resume, "overwrite": overwrite, "on_error": on_error}
-            store = _run(plan, output, found=found, hidden=json, stopwatch=stopwatch, **apart, **shared)
+    pipeline.check_output(place, resume=resume, overwrite=overwrite, flags=True)
+    with _telling_what_is_kept(place), pipeline.open_scheduler(scheduler, workers=workers) as pool:
+        shared: dict[str, Any] = {"workers": workers, "scheduler": pool, "dtype": dtype, "compression": compression}
+        shared |= {"isolate": isolate, "timeout_s": timeout}
+        read = partial(_read_corpus, corpus, label_from=label_from, group_from=group_from, columns=columns)
+        plan, found = _plan(read(), recipe, output=place if resume else None, hidden=json, **shared)
+        if only_plan:
+            report_plan(pipeline.forecast(plan, output, workers=workers, memory_bytes=memory_bytes, resume=resume), output, json=json)
+            return
+        shared |= {"memory_bytes": memory_bytes, "resume": resume, "overwrite": overwrite, "on_error": on_error}
+        store = _run(plan, output, found=found, hidden=json, stopwatch=stopwatch, **shared)
     _report(store, seconds=time.perf_counter() - start, profile=stopwatch.seconds() if stopwatch else None, json=json)
     pipeline.check_failed(store, max_failed=share)
 

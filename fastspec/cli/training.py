@@ -107,10 +107,7 @@ def train(
         )
     bundle.save(output)
     _draw_reliability(told, bundle, picture)
-    if json:
-        print_json("train", [{"store": store, "output": str(output)} | _trained_row(bundle)])
-    else:
-        _show_trained(bundle, output, held_out=told)
+    _report(bundle, store, output=output, held_out=told, json=json)
 
 
 def _aims(
@@ -127,6 +124,14 @@ def _aims(
         min_precision=dict(map(parse_share, min_precision or [])),
         unknown_below=unknown_below,
     )
+
+
+def _report(bundle: "Bundle", store: str, *, output: Path, held_out: list["HeldOut"], json: bool) -> None:
+    """What was trained, for machines or for people."""
+    if json:
+        print_json("train", [{"store": store, "output": str(output)} | _trained_row(bundle)])
+    else:
+        _show_trained(bundle, output, held_out=held_out)
 
 
 def _show_trained(bundle: "Bundle", output: Path, *, held_out: list["HeldOut"]) -> None:
