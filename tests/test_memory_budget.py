@@ -186,14 +186,14 @@ def tables_of_six_rows():
 
 @pytest.mark.parametrize("way", ["python", "command"])
 def test_table_of_the_corpus__is_gone_while_clips_are_computed(way, loud_corpus, tmp_path, monkeypatch):
-    tables, compute_into = [], partition_room.compute_into
+    tables, compute_batches = [], partition_room.compute_batches
     others = tables_of_six_rows()
 
     def watched(*arguments, **options):
         tables.extend(one for one in tables_of_six_rows() if not any(one is other for other in others))
-        return compute_into(*arguments, **options)
+        return compute_batches(*arguments, **options)
 
-    monkeypatch.setattr(partition_room, "compute_into", watched)
+    monkeypatch.setattr(partition_room, "compute_batches", watched)
     if way == "python":
         fastspec.featurize(loud_corpus, tmp_path / "s.zarr", recipe=RECIPE, workers=0)
     else:

@@ -84,18 +84,18 @@ def test_long_recording__is_decoded_once_however_many_batches_it_fills(recording
 
 CHILD = """
 import os, signal, sys
-import fastspec.store.writing as writing
+from fastspec.store.chunks import ChunkWriter
 from fastspec.corpus import read_corpus
 from fastspec.pipeline import featurize
 from fastspec.spec import Recipe
 corpus, output, recipe, call = sys.argv[1:]
-original, calls = writing.hash_chunk, []
+original, calls = ChunkWriter.end, []
 def die_at_the_call(*args):
     calls.append(1)
     if len(calls) == int(call):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args)
-writing.hash_chunk = die_at_the_call
+ChunkWriter.end = die_at_the_call
 featurize(read_corpus(corpus), output, recipe=Recipe.from_json(recipe), workers=2)
 """
 

@@ -79,16 +79,16 @@ def group_clips(recipe: Recipe) -> int:
 
 
 def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
-    """Memory for the group in hand: its samples while they are decoded, its features where they are converted, one clip's spectrum where
-    blocks are made from it (with the places and heights of its peaks)."""
+    """Memory for the group in hand: its samples while they are decoded, its features, these once more where they are converted, one clip's
+    spectrum where blocks are made from it (with the places and heights of its peaks)."""
     group, (frames, bands), n_bins = group_clips(recipe), recipe.shape, recipe.spec.n_fft // 2 + 1
     samples = 3 * 4 * recipe.n_samples * group + WORKING_BYTES
-    converted = 0 if dtype == "float32" else 4 * group * frames * bands
-    return samples + converted + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
+    features = (4 if dtype == "float32" else 4 + np.dtype(dtype).itemsize) * group * frames * bands
+    return samples + features + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
 
 
-def worker_bytes(layout: Layout, *, chunks: int = 1) -> int:
-    """Memory for one worker: a chunk, or several, and a group of clips with room for computing it."""
+def worker_bytes(layout: Layout, *, chunks: int) -> int:
+    """Memory for one worker: so many chunks, and a group of clips with room for computing it."""
     return chunks * layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
 
 
@@ -105,51 +105,67 @@ def compute_rows(
 ) -> FeatureBatch:
     """Features of rows that follow each other in a manifest, the first of which is clip `first_clip`, and no more clips than theirs.
 
-    Computed in float32, kept in `dtype`; see `compute_into`.
+    Computed in float32, kept in `dtype`; see `compute_batches`.
     """
     features, valid_frames = np.empty((len(rows), *recipe.shape), dtype), np.zeros(len(rows), np.int32)
-    kept: list[NDArray[np.float32]] | None = [] if keep_waveforms else None
-    infos = compute_into(features, valid_frames, batches=batches, recipe=recipe, front=front, on_group=on_group, waveforms=kept)
-    columns = ledger_columns(first_clip, as_columns(rows), infos)
+    waveforms: list[NDArray[np.float32]] = []
+    parts, start = [], 0
+    for part in compute_batches(len(rows), batches=batches, recipe=recipe, front=front, on_group=on_group, dtype=dtype):
+        stop = start + len(part.features)
+        features[start:stop], valid_frames[start:stop] = part.features, part.valid_frames
+        if keep_waveforms:
+            waveforms += [row[:length].copy() for row, length in zip(part.clips.samples, part.clips.lengths, strict=True)]
+        parts.append(part.found)
+        start = stop
+    columns = ledger_columns(first_clip, as_columns(rows), ledger_infos(parts))
     ledger = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return FeatureBatch(ledger, features, valid_frames, kept)
+    return FeatureBatch(ledger, features, valid_frames, waveforms if keep_waveforms else None)
 
 
-def compute_into(
-    features: NDArray[np.floating],
-    valid_frames: NDArray[np.int32],
+class ComputedBatch(NamedTuple):
+    """A batch with its features, which are there until the next one is asked for.
+
+    Attributes:
+        clips: the batch.
+        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
+        valid_frames: `(clips,)` int32, 0 where a clip failed.
+        found: what `ledger_infos` makes the ledger's columns of.
+    """
+
+    clips: ClipBatch
+    features: NDArray[np.floating]
+    valid_frames: NDArray[np.int32]
+    found: tuple[NDArray[np.int64], dict[int, ClipInfo]]
+
+
+def compute_batches(
+    n_clips: int,
     *,
     batches: Batches,
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
-    waveforms: list[NDArray[np.float32]] | None = None,
-) -> Columns:
-    """Fill features of the next of the clips, as many as there is room for; what the ledger says, a column for each field of `ClipInfo`.
+    dtype: Dtype = "float32",
+) -> Iterator[ComputedBatch]:
+    """The next so many clips, a batch at a time, all in one place in memory, which stays in the processor's cache.
 
     Args:
-        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
-        valid_frames: `(clips,)` int32, 0 where a clip failed.
+        n_clips: how many; as many are there.
         batches: of clips at the recipe's rate.
         recipe: of the features.
         front: that computes them.
         on_group: called with the clips of each batch and how many of them failed; what it raises ends the work.
-        waveforms: is given each clip's own samples.
+        dtype: that features are kept in, after they were computed in float32.
     """
-    parts, start = [], 0
-    while batch := batches.take(len(features) - start):
-        stop = start + len(batch)
-        computed = features[start:stop] if features.dtype == np.float32 else np.empty((len(batch), *features.shape[1:]), np.float32)
+    room = np.empty((min(n_clips, group_clips(recipe)), *recipe.shape), np.float32)
+    while batch := batches.take(min(n_clips, len(room))):
+        features, valid_frames = room[: len(batch)], np.zeros(len(batch), np.int32)
         with stage("features"):
-            told = _compute_batch(batch, recipe, front, computed, valid_frames[start:stop])
-        if computed.dtype != features.dtype:
-            features[start:stop] = computed
+            told = _compute_batch(batch, recipe, front, features, valid_frames)
+            kept = features.astype(dtype, copy=False)
         on_group(len(batch), sum(info.status not in USABLE for info in told.values()))
-        if waveforms is not None:
-            waveforms += [row[:length].copy() for row, length in zip(batch.samples, batch.lengths, strict=True)]
-        parts.append((batch.found, told))
-        start = stop
-    return ledger_infos(parts)
+        yield ComputedBatch(batch, kept, valid_frames, (batch.found, told))
+        n_clips -= len(batch)
 
 
 def load_rows(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from time import perf_counter
 from typing import Any, Literal
@@ -9,16 +10,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastspec.audio import ledger_infos
 from fastspec.corpus import Manifest
 from fastspec.corpus.packing import pack_rows, unpack_rows
 from fastspec.errors import RunFailed
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
-from fastspec.pipeline.compute import Recordings, compute_into, ledger_columns, load_columns
+from fastspec.pipeline.compute import ComputedBatch, Recordings, compute_batches, ledger_columns, load_columns, worker_bytes
 from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.tasks import Reporter
 from fastspec.store import Layout, StoreWriter
+from fastspec.store.chunks import gathers_chunks
 from fastspec.store.ledger import USABLE, Columns, pack_columns
+from fastspec.store.place import Place
 from fastspec.timing import stage
 
 # That are objects at a time, here and where a ledger is written from what was committed: those of a chunk may take as much as it does.
@@ -76,39 +80,51 @@ class PartitionTask:
         """
         begun, timings = perf_counter(), {"compute_ms": 0.0, "write_ms": 0.0}
         with self.writer.underway(self.partition) as died:
-            chunks = list(self._write_chunks(self.isolation.recordings(died=died), reporter, timings))
+            compute = self._computer(self.isolation.recordings(died=died), reporter)
+            chunks = [
+                self._write_chunk(start, packed, compute, timings)
+                for packed, (_, start, _) in zip(self.packed, self.writer.layout.chunks(self.partition), strict=True)
+            ]
         timings["compute_ms"] = 1e3 * (perf_counter() - begun) - timings["write_ms"]
         reporter.step_aside()
         hashes, ledger, valid = zip(*chunks, strict=True)
         parts = chain.from_iterable(ledger)
         self.writer.commit(self.partition, hashes=hashes, ledger=parts, valid_frames=np.concatenate(valid), timings=timings)
 
-    def _write_chunks(
-        self, recordings: Recordings, reporter: Reporter, timings: dict[str, float]
-    ) -> Iterator[tuple[str, list[bytes], NDArray[np.int32]]]:
-        """Compute and write chunk by chunk: the hash of each, its rows of the ledger and its valid frames. Adds to `timings`."""
-        recipe, dtype = self.writer.layout.recipe, self.writer.layout.dtype
-        parts = map(unpack_rows, chain.from_iterable(self.packed))  # those of one pack are in memory
-        batches = load_columns(parts, recordings=recordings, recipe=recipe, on_block=reporter.check, budget=self.budget)
-        for packed, (_, start, stop) in zip(self.packed, self.writer.layout.chunks(self.partition), strict=True):
-            features, valid_frames, done = np.empty((stop - start, *recipe.shape), dtype), np.zeros(stop - start, np.int32), 0
-            ledger: list[bytes] = []
+    def _computer(self, recordings: Recordings, reporter: Reporter) -> Callable[[int], Iterator[ComputedBatch]]:
+        """What computes the next so many clips."""
+        layout, parts = self.writer.layout, map(unpack_rows, chain.from_iterable(self.packed))  # those of one pack are in memory
+        batches = load_columns(parts, recordings=recordings, recipe=layout.recipe, on_block=reporter.check, budget=self.budget)
+        return partial(compute_batches, batches=batches, recipe=layout.recipe, front=self.front, on_group=reporter.add, dtype=layout.dtype)
+
+    def _write_chunk(
+        self, start: int, packed: list[bytes], compute: Callable[[int], Iterator[ComputedBatch]], timings: dict[str, float]
+    ) -> tuple[str, list[bytes], NDArray[np.int32]]:
+        """Compute and write a chunk: its hash, its rows of the ledger and its valid frames. Adds to `timings`."""
+        ledger: list[bytes] = []
+        valid_frames: list[NDArray[np.int32]] = []
+        first = start
+        with self.writer.writing_chunk(start) as chunk:
             for rows in map(unpack_rows, packed):
-                some = slice(done, done + len(rows["path"]))
-                infos = compute_into(
-                    features[some], valid_frames[some], batches=batches, recipe=recipe, front=self.front, on_group=reporter.add
-                )
-                columns = ledger_columns(start + done, rows, infos)
+                found = []
+                for batch in compute(len(rows["path"])):
+                    computed = perf_counter()
+                    with stage("write"):
+                        chunk.add(batch.features)
+                    timings["write_ms"] += 1e3 * (perf_counter() - computed)
+                    valid_frames.append(batch.valid_frames)
+                    found.append(batch.found)
+                columns = ledger_columns(first, rows, ledger_infos(found))
                 if self.on_error == "fail":
                     _refuse_failed(columns)
                 ledger.append(pack_columns(columns))
-                done = some.stop
-            computed = perf_counter()
-            with stage("write"):
-                digest = self.writer.write_chunk(start, features)
-            del features  # before there are those of the next chunk
-            timings["write_ms"] += 1e3 * (perf_counter() - computed)
-            yield digest, ledger, valid_frames
+                first += len(rows["path"])
+        return chunk.digest, ledger, np.concatenate(valid_frames)
+
+
+def partition_bytes(output: Place, layout: Layout) -> int:
+    """Memory for whoever computes a partition of the store at `output`."""
+    return worker_bytes(layout, chunks=int(gathers_chunks(output, layout)))
 
 
 def pack_chunks(clips: Manifest, layout: Layout) -> list[list[bytes]]:

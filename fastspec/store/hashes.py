@@ -20,4 +20,9 @@ def hash_file(path: Place) -> str:
 
 def hash_chunk(values: NDArray[np.generic]) -> str:
     """Of an array's values, little-endian in the order of C."""
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
+    return xxhash.xxh3_128_hexdigest(as_bytes(values))
+
+
+def as_bytes(values: NDArray[np.generic]) -> memoryview:
+    """An array's values, little-endian in the order of C; a view of them where that is how they lie."""
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Self
@@ -19,6 +20,7 @@ from zarr.codecs import ZstdCodec
 
 from fastspec.corpus.place import one_line
 from fastspec.errors import FastspecError, StoreError
+from fastspec.store.chunks import ChunkWriter, GatheredChunk, PlainChunk, gathers_chunks
 from fastspec.store.files import remove_tree, sync_folder, sync_together, sync_tree, upload_tree, write_atomically, write_record
 from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
@@ -44,8 +46,6 @@ class StoreWriter:
         self.path = path
         self.layout = layout
         self._home = home or path
-        with zarr.config.set(_ZARR_OPTIONS):
-            self._features = open_array(path / "features", "r+")
 
     def __reduce__(self) -> tuple[Callable[..., "StoreWriter"], tuple[Any, ...]]:
         return _reopen, (self.path.absolute(), self.layout, self._home.absolute())
@@ -147,16 +147,41 @@ class StoreWriter:
                 for columns in self._ledger_of(partition):
                     yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
+    @contextmanager
+    def writing_chunk(self, start: int) -> Iterator[ChunkWriter]:
+        """Write the chunk that begins with a clip in parts, to be flushed to the disk by `sync` or by `commit`.
+
+        It is there when the block has ended well, not before.
+        """
+        chunk = self._begin_chunk(start)
+        try:
+            yield chunk
+            chunk.end()
+        except BaseException:
+            chunk.abandon()
+            raise
+
+    def _begin_chunk(self, start: int) -> ChunkWriter:
+        layout, explained = self.layout, partial(_explained, self.path)
+        if isinstance(self.path, Path) and not gathers_chunks(self.path, layout):
+            return PlainChunk(self.path / chunk_name(start // layout.chunk_clips), layout, explained)
+        n_clips = min(layout.chunk_clips, layout.n_clips - start)
+        return GatheredChunk(partial(self._write_by_zarr, start), layout, explained, n_clips=n_clips)
+
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
-        """Write the clips from `start`, one whole chunk (fewer only at the end), to be flushed to the disk by `sync` or by `commit`.
+        """Write the clips from `start`, one whole chunk (fewer only at the end), as `writing_chunk` does.
 
         features: `(clips, frames, bands)` of the layout's dtype. The hash of its values is returned.
         """
-        with _explained(self.path):
-            if isinstance(self.path, StoreUrl):
-                check_lease(self.path)
-            self._features[start : start + len(features)] = features
-        return hash_chunk(features)
+        with self.writing_chunk(start) as chunk:
+            chunk.add(features)
+        return chunk.digest
+
+    def _write_by_zarr(self, start: int, features: NDArray[np.floating]) -> None:
+        if isinstance(self.path, StoreUrl):
+            check_lease(self.path)
+        with zarr.config.set(_ZARR_OPTIONS):
+            open_array(self.path / "features", "r+")[start : start + len(features)] = features
 
     def sync(self, chunks: Iterable[int]) -> None:
         """Flush chunks to the disk; an object is there once it is written."""
@@ -302,10 +327,12 @@ class _SharedWriter(StoreWriter):
         with super().underway(partition) as died:
             yield died
 
-    def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
+    @contextmanager
+    def writing_chunk(self, start: int) -> Iterator[ChunkWriter]:
         """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
         self._check_same()
-        return super().write_chunk(start, features)
+        with super().writing_chunk(start) as chunk:
+            yield chunk
 
     def commit(self, partition: int, **record: Any) -> None:
         """See `StoreWriter`. StoreError where the store was replaced meanwhile."""

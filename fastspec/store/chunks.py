@@ -1,0 +1,138 @@
+"""Chunks of features, given a few clips at a time: what is written while it is in the processor's cache is not moved through memory."""
+
+import os
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from fastspec.store.hashes import as_bytes
+from fastspec.store.layout import Layout
+from fastspec.store.place import Place
+
+# Of the last chunk, where clips are missing: so many bytes at a time.
+_FILLED_BYTES = 1 << 20
+
+
+def gathers_chunks(place: Place, layout: Layout) -> bool:
+    """Whether a chunk of the store at `place` is in memory before it is written: it is compressed, or becomes an object."""
+    return layout.compression != "none" or not isinstance(place, Path)
+
+
+class ChunkWriter(ABC):
+    """One chunk of features, its clips given in order. It is there, whole, after `end`, and not before.
+
+    Args:
+        layout: of the store.
+        explained: around whatever the system may refuse.
+    """
+
+    def __init__(self, layout: Layout, explained: Callable[[], AbstractContextManager[None]]) -> None:
+        self._layout, self._explained, self._hash, self._n_clips = layout, explained, xxhash.xxh3_128(), 0
+        with explained():
+            self._begin()
+
+    def add(self, features: NDArray[np.floating]) -> None:
+        """Write the next clips, `(clips, frames, bands)` of the layout's dtype; the array may then be used for others."""
+        with self._explained():
+            self._take(features)
+        self._hash.update(as_bytes(features))
+        self._n_clips += len(features)
+
+    def end(self) -> None:
+        """All clips were given."""
+        with self._explained():
+            self._end()
+
+    @property
+    def digest(self) -> str:
+        """The hash of the values so far, as `hash_chunk` has it."""
+        return self._hash.hexdigest()
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Leave nothing of a chunk that has not ended."""
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _take(self, features: NDArray[np.floating]) -> None: ...
+
+    @abstractmethod
+    def _end(self) -> None: ...
+
+
+class PlainChunk(ChunkWriter):
+    """A chunk that is not compressed, written to the file which Zarr looks for as its clips come.
+
+    The bytes are Zarr's: of all values in the order of C, little-endian, clips that the last chunk lacks being NaN. The system is told of
+    each part to begin writing it to the disk, so that whoever flushes the chunk has little to wait for.
+    """
+
+    def __init__(self, file: Path, layout: Layout, explained: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file, self._temporary = file, file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+        super().__init__(layout, explained)
+
+    def _begin(self) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = self._temporary.open("wb", buffering=0)
+
+    def _take(self, features: NDArray[np.floating]) -> None:
+        self._write(as_bytes(features))
+
+    def _end(self) -> None:
+        left = (self._layout.chunk_clips - self._n_clips) * self._layout.clip_bytes
+        values = np.full(min(left, _FILLED_BYTES) // np.dtype(self._layout.dtype).itemsize, np.nan, self._layout.dtype)
+        while left:
+            part = as_bytes(values)[:left]
+            self._write(part)
+            left -= len(part)
+        self._stream.close()
+        self._temporary.replace(self._file)
+
+    def abandon(self) -> None:
+        """See `ChunkWriter`."""
+        with suppress(OSError):
+            self._stream.close()
+            self._temporary.unlink(missing_ok=True)
+
+    def _write(self, data: memoryview) -> None:
+        at, size = self._stream.tell(), len(data)
+        while data:
+            data = data[self._stream.write(data) :]
+        if hasattr(os, "posix_fadvise"):
+            # What is not on the disk yet stays in memory whatever it says: Linux begins to write it, and does not wait.
+            os.posix_fadvise(self._stream.fileno(), at, size, os.POSIX_FADV_DONTNEED)
+
+
+class GatheredChunk(ChunkWriter):
+    """A chunk that is kept until all of it is there, then written at once."""
+
+    def __init__(
+        self,
+        write: Callable[[NDArray[np.floating]], None],
+        layout: Layout,
+        explained: Callable[[], AbstractContextManager[None]],
+        *,
+        n_clips: int,
+    ) -> None:
+        self._write, self._size = write, n_clips
+        super().__init__(layout, explained)
+
+    def _begin(self) -> None:
+        self._features = np.empty((self._size, *self._layout.shape[1:]), self._layout.dtype)
+
+    def _take(self, features: NDArray[np.floating]) -> None:
+        self._features[self._n_clips : self._n_clips + len(features)] = features
+
+    def _end(self) -> None:
+        self._write(self._features)
+
+    def abandon(self) -> None:
+        """See `ChunkWriter`."""
