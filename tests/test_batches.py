@@ -15,6 +15,7 @@ from fastspec.corpus.packing import as_columns
 from fastspec.kernels import decode, read
 from fastspec.pipeline.compute import load_columns, load_rows
 from fastspec.spec import ClipPolicy, FeatureSpec, Recipe
+from fastspec.store.packing import as_lists
 
 RATE = 8000
 POLICY = Policy(sample_rate=RATE, channel="mean", resample="HQ", n_samples=RATE, shortest_s=0.01)
@@ -49,7 +50,7 @@ def odd(tmp_path) -> list[Path]:
 def check(batches, expected) -> None:
     found = list(batches)
     infos = ledger_infos([(each.found, each.told) for each in found])
-    rows = list(zip(*infos.values(), strict=True))
+    rows = list(zip(*as_lists(infos).values(), strict=True))
     assert rows == [tuple(clip.info) for clip in expected]
     assert [type(value) for row in rows for value in row] == [type(value) for clip in expected for value in clip.info]
     samples, lengths = np.concatenate([each.samples.copy() for each in found]), [n for each in found for n in each.lengths]

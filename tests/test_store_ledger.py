@@ -5,6 +5,7 @@ import pytest
 
 import fastspec.store.ledger as room
 from fastspec.store.ledger import make_ledger, write_ledger
+from fastspec.store.packing import SCHEMA, as_columns, pack_columns, unpack_columns
 
 
 @pytest.fixture
@@ -15,9 +16,10 @@ def rows():
 
 
 def split(rows, size):
-    """The rows in parts, column by column."""
-    columns = {name: [row.get(name) for row in rows] for name in room.SCHEMA if name != "duplicate_of"}
-    return lambda: ({name: values[i : i + size] for name, values in columns.items()} for i in range(0, len(rows), size))
+    """The rows in parts, as commit records give them."""
+    rows = [dict.fromkeys(SCHEMA) | row for row in rows]
+    packed = [pack_columns(as_columns(rows[i : i + size])) for i in range(0, len(rows), size)]
+    return lambda: map(unpack_columns, packed)
 
 
 @pytest.mark.parametrize("size", [1, 64, 100, 1000])

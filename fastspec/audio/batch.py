@@ -23,13 +23,13 @@ class ClipBatch:
 
     Attributes:
         samples: `(clips, samples)` float32, each clip's own from the start of its row, zeros behind them.
-        lengths: of each clip's own samples.
+        lengths: `(clips,)` int64, of each clip's own samples.
         found: `(clips, decode.N_COLUMNS)` int64, of clips that were decoded together.
         told: what the ledger says of the others.
     """
 
     samples: NDArray[np.float32]
-    lengths: Sequence[int]
+    lengths: NDArray[np.int64]
     found: NDArray[np.int64]
     told: Mapping[int, ClipInfo]
 
@@ -49,8 +49,10 @@ class ClipBatch:
 
     def info(self, i: int) -> ClipInfo:
         """What the ledger says of a clip."""
-        columns = ledger_infos([(self.found[i : i + 1], {0: self.told[i]} if i in self.told else {})])
-        return ClipInfo(*(column[0] for column in columns.values()))
+        if i in self.told:
+            return self.told[i]
+        columns = ledger_infos([(self.found[i : i + 1], {})]).values()
+        return ClipInfo(*(column.tolist()[0] if isinstance(column, np.ndarray) else column[0] for column in columns))
 
     @classmethod
     def of(cls, clips: Sequence[LoadedClip], n_samples: int) -> "ClipBatch":
@@ -59,7 +61,7 @@ class ClipBatch:
         for row, clip in zip(samples, clips, strict=True):
             row[: len(clip.samples)] = clip.samples
         found = np.zeros((len(clips), decode.N_COLUMNS), np.int64)
-        return cls(samples, [len(clip.samples) for clip in clips], found, {i: clip.info for i, clip in enumerate(clips)})
+        return cls(samples, np.array([len(clip.samples) for clip in clips]), found, {i: clip.info for i, clip in enumerate(clips)})
 
 
 class Batches:
@@ -119,46 +121,55 @@ def load_batches(
 
 def _place(part: Decoded, group: Group, policy: Policy) -> ClipBatch:
     """The clips of a group, beside those of which something is to be said or done, which are made one by one."""
-    count = len(part.starts)
-    samples, placed = np.empty((count, policy.n_samples), np.float32), np.empty(count, np.bool_)
+    samples, placed = np.empty((len(part), policy.n_samples), np.float32), np.empty(len(part), np.bool_)
     least = round(policy.shortest_s * policy.sample_rate)
-    if decode.place_clips(part.arena, part.found, policy.sample_rate, least, samples, placed):
+    if side_by_side := decode.place_clips(part.arena, part.found, policy.sample_rate, least, samples, placed):
         samples = part.arena[: samples.size].reshape(samples.shape)
-    if any(part.starts.channels):
-        placed &= [not channel for channel in part.starts.channels]
-    lengths: list[int] = np.minimum(part.found[:, decode.FRAMES], policy.n_samples).tolist()
+    lengths = np.minimum(part.found[:, decode.FRAMES], policy.n_samples)
+    if any(part.channels):
+        placed &= [not channel for channel in part.channels]
+    elif side_by_side:
+        return ClipBatch(samples, lengths, part.found, {})
     told = {}
-    for i in [] if placed.all() else np.flatnonzero(~placed).tolist():
+    for i in np.flatnonzero(~placed).tolist():
         (clip,) = group.make_clips(part, i)
         lengths[i], told[i] = len(clip.samples), clip.info
         samples[i, : lengths[i]], samples[i, lengths[i] :] = clip.samples, 0.0
     return ClipBatch(samples, lengths, part.found, told)
 
 
-def ledger_infos(parts: Sequence[tuple[NDArray[np.int64], Mapping[int, ClipInfo]]]) -> dict[str, Sequence[Any]]:
-    """The fields of `ClipInfo`, each a list over the clips of some batches' `found` and `told`."""
+def ledger_infos(parts: Sequence[tuple[NDArray[np.int64], Mapping[int, ClipInfo]]]) -> dict[str, Sequence[Any] | NDArray[Any]]:
+    """The fields of `ClipInfo`, each a column over the clips of some batches' `found` and `told`.
+
+    Numbers are in arrays, int64 or float64, but where something is told of a clip: then all is in lists, which may hold None.
+    """
     found = np.concatenate([found for found, _ in parts])
     size = np.maximum(1, found[:, decode.FRAMES] * found[:, decode.CHANNELS])
     peak = found[:, decode.PEAK].astype(np.int32).view(np.float32).astype(np.float64)
     clipped = np.where((found[:, decode.NONFINITE] > 0) | (peak >= CLIPPED_FROM), found[:, decode.CLIPPED], 0)
-    numbers = (decode.HEADER_FRAMES, decode.DECODED_FRAMES, decode.RATE, decode.CHANNELS)
-    columns: list[list[Any]] = [
+    columns: list[Any] = [
         ["ok"] * len(found),
         [None] * len(found),
-        *(found[:, number].tolist() for number in numbers),
-        peak.tolist(),
-        (clipped / size).tolist(),
-        (1 - (size - found[:, decode.SILENT]) / size).tolist(),
-        found[:, decode.NONFINITE].tolist(),
+        *(found[:, number] for number in (decode.HEADER_FRAMES, decode.DECODED_FRAMES, decode.RATE, decode.CHANNELS)),
+        peak,
+        clipped / size,
+        1 - (size - found[:, decode.SILENT]) / size,
+        found[:, decode.NONFINITE],
         digests_of(found),
     ]
+    if any(told for _, told in parts):
+        columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
+        _write_told(columns, parts)
+    return dict(zip(ClipInfo._fields, columns, strict=True))
+
+
+def _write_told(columns: list[list[Any]], parts: Sequence[tuple[NDArray[np.int64], Mapping[int, ClipInfo]]]) -> None:
     first = 0
     for own, told in parts:
         for i, info in told.items():
             for column, value in zip(columns, info, strict=True):
                 column[first + i] = value
         first += len(own)
-    return dict(zip(ClipInfo._fields, columns, strict=True))
 
 
 def decode_ahead() -> None:

@@ -92,22 +92,37 @@ def load_recordings(
         if isinstance(part, LoadedClip):
             yield part
         else:
-            for i in range(len(part.starts)):
+            for i in range(len(part)):
                 yield from group.make_clips(part, i)
 
 
-class Decoded(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Decoded:
     """Recordings that were decoded together, or that could not be.
 
     Attributes:
-        starts: what was wanted.
-        found: `(starts, decode.N_COLUMNS)` int64.
+        wanted: what was wanted of these and of others beside them.
+        first: of them.
+        found: `(recordings, decode.N_COLUMNS)` int64.
         arena: float32, in which the samples lie.
     """
 
-    starts: Starts
+    wanted: Starts
+    first: int
     found: NDArray[np.int64]
     arena: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @property
+    def channels(self) -> list[int | None]:
+        """As `Span` has them."""
+        return self.wanted.channels[self.first : self.first + len(self)]
+
+    def request(self, i: int) -> Request:
+        """What was wanted of one of them."""
+        return self.wanted.request(self.first + i)
 
 
 class Group:
@@ -135,7 +150,7 @@ class Group:
     ) -> None:
         self._policy, self._most, self._look, self._on_block, self._reserve = policy, most, look, on_block, reserve
         self._possible = decode.can_decode()
-        self._data = np.empty(GROUP_BYTES, np.uint8)
+        self._data, self._workplace = np.empty(GROUP_BYTES, np.uint8), decode.make_workplace()
         self._arena = _make_arena() if one_arena else None
         self._waiting, self._held = Starts(), 0
 
@@ -154,11 +169,11 @@ class Group:
 
     def make_clips(self, part: Decoded, i: int) -> Iterator[LoadedClip]:
         """The clip of a group's request; its samples are a view of the arena where nothing had to be done to them."""
-        row = part.found[i]
+        row, request = part.found[i], part.request(i)
         if row[decode.OUTCOME] == decode.DECODED:
-            yield _make_clip(part.arena, row, part.starts.request(i).spans[0], self._policy)
+            yield _make_clip(part.arena, row, request.spans[0], self._policy)
         else:
-            yield from self._load_alone(part.starts.request(i))
+            yield from self._load_alone(request)
 
     def _decode_names(self, starts: Starts) -> Iterator[Decoded | LoadedClip]:
         """Files that go by their names, as soon as a group is full."""
@@ -166,13 +181,8 @@ class Group:
             for i in range(len(starts)):
                 yield from self._load_alone(starts.request(i))
             return
-        first = 0
-        while first < len(starts):
-            room = self._most - len(self._waiting)
-            self._waiting.extend(starts.part(first, first + room))
-            first += room
-            if len(self._waiting) == self._most:
-                yield from self._decode()
+        self._waiting.extend(starts)
+        yield from self._decode(len(self._waiting) // self._most * self._most)
 
     def _take(self, request: Request) -> bool:
         """Keep a recording for the next call; not one of which anything but one clip from its start is wanted, nor too many bytes."""
@@ -186,27 +196,25 @@ class Group:
         self._waiting.extend(Starts([source], [spans[0].duration_s], [spans[0].channel]))
         return True
 
-    def _decode(self) -> Iterator[Decoded]:
-        """What was taken, in as many calls as memory needs."""
-        starts, self._waiting, self._held = self._waiting, Starts(), 0
-        sources, first = Sources(starts.sources), 0
-        while first < len(starts):
+    def _decode(self, count: int | None = None) -> Iterator[Decoded]:
+        """The first so many of what was taken, or all of it, in as many calls as memory needs."""
+        starts, stop = self._waiting, len(self._waiting) if count is None else count
+        self._waiting = starts.part(stop, len(starts))
+        self._held = sum(len(source) for source in self._waiting.sources if isinstance(source, bytes))
+        sources, first = Sources(starts.sources[:stop]), 0
+        durations_s, found = np.array(starts.durations_s), np.zeros((stop, decode.N_COLUMNS), np.int64)
+        while first < stop:
             with stage("open"):
-                following, places = sources.read(first, self._data)
-            yield from self._decode_read(starts.part(first, following), places)
-            first = following
-
-    def _decode_read(self, starts: Starts, places: NDArray[np.int64]) -> Iterator[Decoded]:
-        """Recordings that are in memory, each from its place to that of the next."""
-        durations_s, found = np.array(starts.durations_s), np.zeros((len(starts), decode.N_COLUMNS), np.int64)
-        first = 0
-        while first < len(starts):
-            arena = _make_arena() if self._arena is None else self._arena
-            with stage("decode"):
-                following = decode.decode_clips(self._data, places, durations_s, first, _LIMITS, decode.make_workplace(), arena, found)
-            if self._on_block:
-                self._on_block()
-            yield Decoded(starts.part(first, following), found[first:following], arena)
+                following, places = sources.read(first, min(first + self._most, stop), self._data)
+            done, own = 0, slice(first, following)
+            while done < following - first:
+                arena = _make_arena() if self._arena is None else self._arena
+                with stage("decode"):
+                    after = decode.decode_clips(self._data, places, durations_s[own], done, _LIMITS, self._workplace, arena, found[own])
+                if self._on_block:
+                    self._on_block()
+                yield Decoded(starts, first + done, found[first + done : first + after], arena)
+                done = after
             first = following
 
     def _load_alone(self, request: Request) -> Iterator[LoadedClip]:

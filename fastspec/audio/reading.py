@@ -16,7 +16,7 @@ class Sources:
     """Files, or files' bytes, that are read into memory, as many at a time as fit."""
 
     def __init__(self, sources: Sequence[Path | str | bytes]) -> None:
-        self._sources = sources
+        self._sources, self._starts = sources, np.zeros(len(sources) + 1, np.int64)
         self._names = self._places = None
         if read.can_read() and bytes not in map(type, sources):
             names = list(map(str, sources))
@@ -26,20 +26,22 @@ class Sources:
             self._names = np.frombuffer(os.fsencode(text) + b"\0", np.uint8)
             self._places = np.flatnonzero(np.concatenate([[0], self._names[:-1]]) == 0)
 
-    def read(self, first: int, data: NDArray[np.uint8]) -> tuple[int, NDArray[np.int64]]:
-        """Those from `first` on into `data`: the first that had no room beside others, and where each starts.
+    def read(self, first: int, stop: int, data: NDArray[np.uint8]) -> tuple[int, NDArray[np.int64]]:
+        """Those from `first` to `stop` into `data`: the first that had no room beside others, and where each starts.
 
         What is no regular file, cannot be read, or has no room alone, has no bytes: decoding it fails, and it is decoded by itself.
         """
-        starts = np.zeros(len(self._sources) + 1, np.int64)
-        if self._names is not None:
-            following = read.read_files(self._names, self._places, read.FLAGS, first, read.make_state(), data, starts)
+        if self._names is not None and self._places is not None:
+            places = self._places[:stop]
+            following = read.read_files(self._names, places, read.FLAGS, first, read.make_state(), data, self._starts)
         else:
-            following = self._read_each(first, data, starts)
-        return following, starts[first : following + 1]
+            following = self._read_each(first, stop, data)
+        return following, self._starts[first : following + 1]
 
-    def _read_each(self, first: int, data: NDArray[np.uint8], starts: NDArray[np.int64]) -> int:
-        for i, source in enumerate(self._sources[first:], first):
+    def _read_each(self, first: int, stop: int, data: NDArray[np.uint8]) -> int:
+        starts = self._starts
+        starts[first] = 0
+        for i, source in enumerate(self._sources[first:stop], first):
             room = data[starts[i] :]
             size = _copy(source, room) if isinstance(source, bytes) else _read_file(str(source), room)
             if size > len(room):
@@ -47,7 +49,7 @@ class Sources:
                     return i
                 size = 0
             starts[i + 1] = starts[i] + size
-        return len(self._sources)
+        return stop
 
 
 def _copy(source: bytes, room: NDArray[np.uint8]) -> int:

@@ -5,7 +5,7 @@ import stat
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from fastspec.corpus import members
@@ -52,10 +52,10 @@ class ArchiveMembers:
             raise RecordingError("unreadable", f"larger than {limit} bytes; unpack the archive to read it")
         return data
 
-    def fingerprint(self, path: str) -> str | None:
-        """Size and checksum of a member."""
-        info = self.zip.NameToInfo.get(path)
-        return f"{info.file_size}-{info.CRC:08x}" if info else None
+    def fingerprints(self, paths: Sequence[str]) -> list[str | None]:
+        """Size and checksum of members."""
+        infos = map(self.zip.NameToInfo.get, paths)
+        return [f"{info.file_size}-{info.CRC:08x}" if info else None for info in infos]
 
     def _read(self, info: zipfile.ZipInfo, size: int) -> bytes:
         with self._lock:

@@ -1,6 +1,6 @@
 """Whether a recording may have changed, told without decoding it."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,31 +15,30 @@ from fastspec.corpus.runs import begins_run
 class Fingerprinted(Protocol):
     """Recordings that can be told apart from their earlier selves."""
 
-    def fingerprint(self, path: str) -> str | None:
-        """Of a recording as it is now: equal ones are the same recording. None: not known."""
+    def fingerprints(self, paths: Sequence[str]) -> list[str | None]:
+        """Of recordings as they are now: equal ones are the same recording. None: not known."""
         ...
 
 
 def fingerprints(manifest: Manifest) -> pl.Series:
     """A fingerprint for each row: size and time of a file, checksum of a member of a zip; null for anything else."""
     begins = begins_run(manifest.table["path"])
-    paths = manifest.table["path"].filter(pl.Series(begins)).to_list()
-    tell = _teller(manifest)
-    known = {path: tell(path) for path in dict.fromkeys(paths)}
-    of_runs = pl.Series("fingerprint", [known[path] for path in paths], dtype=pl.String)
-    return of_runs.gather(np.cumsum(begins, dtype=np.uint32) - 1)
+    paths = manifest.table["path"].filter(pl.Series(begins))
+    different = paths.unique(maintain_order=True).to_list()
+    known = _tell(manifest, different)
+    if len(paths) > len(different):
+        of_paths = dict(zip(different, known, strict=True))
+        known = [of_paths[path] for path in paths]
+    return pl.Series("fingerprint", known, dtype=pl.String).gather(np.cumsum(begins, dtype=np.uint32) - 1)
 
 
-def _teller(manifest: Manifest) -> Callable[[str], str | None]:
-    """What tells the fingerprint of a manifest's path."""
+def _tell(manifest: Manifest, paths: Sequence[str]) -> list[str | None]:
+    """The fingerprint of each of a manifest's recordings."""
     recordings = manifest.recordings
-    if isinstance(recordings, Several):
-        tellers = {id(inner): _teller(inner) for inner, _ in recordings.places.values()}
-
-        def tell(path: str) -> str | None:
-            inner, name = recordings.places[path]
-            return tellers[id(inner)](name)
-
-        return tell
-    # Once, not for each path: to ask whether something keeps a protocol takes as long as to look at a file.
-    return recordings.fingerprint if isinstance(recordings, Fingerprinted) else lambda _path: None
+    if not isinstance(recordings, Several):
+        return recordings.fingerprints(paths) if isinstance(recordings, Fingerprinted) else [None] * len(paths)
+    told: dict[str, str | None] = {}
+    for inner in {id(inner): inner for inner, _ in map(recordings.places.__getitem__, paths)}.values():
+        own = [path for path in paths if recordings.places[path][0] is inner]
+        told |= zip(own, _tell(inner, [recordings.places[path][1] for path in own]), strict=True)
+    return [told[path] for path in paths]

@@ -41,16 +41,17 @@ class Files:
         # Only where one may be absolute: to join them takes ten times as long.
         return [str(self.base / name) if name[:1] in "/\\" else prefix + name for name in names]
 
-    def fingerprint(self, path: str) -> str | None:
-        """Size and time of a file; None for what is not there or lies behind a URL."""
+    def fingerprints(self, paths: Sequence[str]) -> list[str | None]:
+        """Size and time of files; None for what is not there or lies behind a URL."""
+        names = self.file_names(paths)
+        return list(map(_fingerprint, names)) if names else [self._look(path) for path in paths]
+
+    def _look(self, path: str) -> str | None:
         try:
-            names = self.file_names([path])
-            place = names[0] if names else self.place(path)
-            # Not by a Path: to make one takes longer than to look at the file.
-            status = None if isinstance(place, UrlPath) else os.stat(place)  # noqa: PTH116
-        except (CorpusError, OSError, ValueError):
+            place = self.place(path)
+        except CorpusError:
             return None
-        return f"{status.st_size}-{status.st_mtime_ns}" if status else None
+        return None if isinstance(place, UrlPath) else _fingerprint(str(place))
 
     def take(self, paths: Set[str]) -> "Files":
         """Those of some paths alone, from whatever folder."""
@@ -60,6 +61,14 @@ class Files:
         """Where a path leads, whether or not anything is there. CorpusError for a URL that cannot be understood."""
         name = self.names.get(path, path)
         return locate(name) if is_url(name) else self.base / name
+
+
+def _fingerprint(file: str) -> str | None:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - to make a Path takes longer than to look at the file
+    except (OSError, ValueError):
+        return None
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def regular_file(file: Path) -> Path:

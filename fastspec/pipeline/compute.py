@@ -33,7 +33,8 @@ from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget
 from fastspec.spec import Dtype, FeatureSpec, Recipe
 from fastspec.store import Layout
-from fastspec.store.ledger import USABLE, Columns
+from fastspec.store.ledger import USABLE
+from fastspec.store.packing import Columns, as_lists
 from fastspec.timing import stage
 
 GROUP_CLIPS = 32
@@ -114,10 +115,10 @@ def compute_rows(
         stop = start + len(part.features)
         features[start:stop], valid_frames[start:stop] = part.features, part.valid_frames
         if keep_waveforms:
-            waveforms += [row[:length].copy() for row, length in zip(part.clips.samples, part.clips.lengths, strict=True)]
+            waveforms += [row[:length].copy() for row, length in zip(part.clips.samples, part.clips.lengths.tolist(), strict=True)]
         parts.append(part.found)
         start = stop
-    columns = ledger_columns(first_clip, as_columns(rows), ledger_infos(parts))
+    columns = as_lists(ledger_columns(first_clip, as_columns(rows), ledger_infos(parts)))
     ledger = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return FeatureBatch(ledger, features, valid_frames, waveforms if keep_waveforms else None)
 
@@ -270,8 +271,10 @@ def _compute_batch(
         _compute_unpadded(batch, recipe.spec, front, features)
     else:
         front.batch(_pad(batch, recipe.clip.pad), features)
-    frames = {length: min(features.shape[1], recipe.spec.n_frames(length)) for length in set(batch.lengths)}
-    valid_frames[:] = [frames[length] for length in batch.lengths]
+    if batch.lengths.min() == recipe.n_samples:
+        valid_frames[:] = features.shape[1]
+    else:
+        valid_frames[:] = [min(features.shape[1], recipe.spec.n_frames(length)) for length in batch.lengths.tolist()]
     told = dict(batch.told)
     for i in batch.nonfinite():
         info = batch.info(i)
@@ -286,7 +289,7 @@ def _compute_batch(
 def _pad(batch: ClipBatch, pad: str) -> NDArray[np.float32]:
     """The samples of clips, `(clips, samples)`, with what the policy says after those that are shorter."""
     if pad != "zeros":
-        for row, length in zip(batch.samples, batch.lengths, strict=True):
+        for row, length in zip(batch.samples, batch.lengths.tolist(), strict=True):
             _fill(row, length, pad=pad)
     return batch.samples
 
@@ -304,14 +307,14 @@ def _fill(row: NDArray[np.float32], length: int, *, pad: str) -> None:
 
 def _compute_unpadded(batch: ClipBatch, spec: FeatureSpec, front: FrontEnd, features: NDArray[np.float32]) -> None:
     """Fill a batch's features from each clip's own samples; the frames that are missing are 0, before a fixed normalisation."""
-    if all(length == batch.samples.shape[1] for length in batch.lengths):
+    if batch.lengths.min() == batch.samples.shape[1]:
         front.batch(batch.samples, features)
         return
     features[:] = 0.0
     if spec.normalize == "fixed":
         for block in {"mel", "stft"}.intersection(spec.features):
             features[..., spec.parts()[block]] = -spec.norm_mean / spec.norm_std
-    for i, length in enumerate(batch.lengths):
+    for i, length in enumerate(batch.lengths.tolist()):
         if length:
             front.batch(batch.samples[i : i + 1, :length], features[i : i + 1, : spec.n_frames(length)])
 
@@ -320,7 +323,7 @@ def ledger_columns(first_clip: int, rows: RowColumns, infos: Columns) -> Columns
     """Rows of the ledger column by column, the first of which is clip `first_clip`; as `ledger_row` has each."""
     where = {name: rows[name] for name in ("path", "label", "group", "split", "start_s", "channel")}
     where["group"] = [group or path for group, path in zip(rows["group"], rows["path"], strict=True)]
-    return {"clip": list(range(first_clip, first_clip + len(rows["path"]))), **where, **infos}
+    return {"clip": np.arange(first_clip, first_clip + len(rows["path"])), **where, **infos}
 
 
 def ledger_row(clip: int, row: ClipRow, info: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from fastspec.pipeline.isolating import Isolation
 from fastspec.pipeline.tasks import Reporter
 from fastspec.store import Layout, StoreWriter
 from fastspec.store.chunks import gathers_chunks
-from fastspec.store.ledger import USABLE, Columns, pack_columns
+from fastspec.store.ledger import USABLE
+from fastspec.store.packing import Columns, pack_columns
 from fastspec.store.place import Place
 from fastspec.timing import stage
 

@@ -176,6 +176,8 @@ def _compute_pending(
 
 def check_failed(store: FeatureStore, *, max_failed: float) -> None:
     """RunFailed where a larger share of a store's clips gave no features than may."""
+    if max_failed >= 1:
+        return
     failed = sum(n for status, n in store.status_counts().items() if status not in USABLE)
     if failed > max_failed * len(store):
         shares = f"{failed / len(store):.2%}, more than {max_failed:.2%}" if max_failed else "more than none"

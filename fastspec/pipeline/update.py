@@ -22,8 +22,8 @@ from fastspec.pipeline.run import compute_clips
 from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
 from fastspec.store import FeatureStore, Layout, StoreWriter, open_store
-from fastspec.store.ledger import SCHEMA, as_columns, pack_columns
 from fastspec.store.lock import locked
+from fastspec.store.packing import SCHEMA, as_columns, pack_columns
 from fastspec.store.place import Place, locate_store, open_array, scan_table
 from fastspec.store.reading import chunk_file, chunk_hashes, is_finished, is_store, is_updating
 from fastspec.store.source import Source, read_source, write_source
@@ -217,5 +217,5 @@ def _merge_rows(
     if batch:
         infos |= dict(zip(chosen.tolist(), batch.rows, strict=True))
         valid_frames[chosen] = batch.valid_frames
-    told = list(SCHEMA)[list(SCHEMA).index("status") : -1]
+    told = list(SCHEMA)[list(SCHEMA).index("status") :]
     return [ledger_row(start + i, row, {name: infos[i][name] for name in told}) for i, row in enumerate(rows)], valid_frames

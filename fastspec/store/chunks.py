@@ -39,9 +39,10 @@ class ChunkWriter(ABC):
 
     def add(self, features: NDArray[np.floating]) -> None:
         """Write the next clips, `(clips, frames, bands)` of the layout's dtype; the array may then be used for others."""
+        data = as_bytes(features)
         with self._explained():
-            self._take(features)
-        self._hash.update(as_bytes(features))
+            self._take(data)
+        self._hash.update(data)
         self._n_clips += len(features)
 
     def end(self) -> None:
@@ -62,7 +63,7 @@ class ChunkWriter(ABC):
     def _begin(self) -> None: ...
 
     @abstractmethod
-    def _take(self, features: NDArray[np.floating]) -> None: ...
+    def _take(self, data: memoryview) -> None: ...
 
     @abstractmethod
     def _end(self) -> None: ...
@@ -83,8 +84,8 @@ class PlainChunk(ChunkWriter):
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self._temporary.open("wb", buffering=0)
 
-    def _take(self, features: NDArray[np.floating]) -> None:
-        self._write(as_bytes(features))
+    def _take(self, data: memoryview) -> None:
+        self._write(data)
 
     def _end(self) -> None:
         left = (self._layout.chunk_clips - self._n_clips) * self._layout.clip_bytes
@@ -126,13 +127,14 @@ class GatheredChunk(ChunkWriter):
         super().__init__(layout, explained)
 
     def _begin(self) -> None:
-        self._features = np.empty((self._size, *self._layout.shape[1:]), self._layout.dtype)
+        self._bytes = np.empty(self._size * self._layout.clip_bytes, np.uint8)
 
-    def _take(self, features: NDArray[np.floating]) -> None:
-        self._features[self._n_clips : self._n_clips + len(features)] = features
+    def _take(self, data: memoryview) -> None:
+        at = self._n_clips * self._layout.clip_bytes
+        self._bytes[at : at + len(data)] = np.frombuffer(data, np.uint8)
 
     def _end(self) -> None:
-        self._write(self._features)
+        self._write(self._bytes.view(np.dtype(self._layout.dtype).newbyteorder("<")).reshape(self._size, *self._layout.shape[1:]))
 
     def abandon(self) -> None:
         """See `ChunkWriter`."""

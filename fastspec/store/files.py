@@ -6,14 +6,11 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fastspec.store.place import DRAFT, IDENTITY, Place, StoreUrl, list_files, removed_prefix
-
-_SYNCED_AT_ONCE = 8
 
 
 @contextmanager
@@ -47,7 +44,7 @@ def write_atomically(place: Place, data: bytes) -> None:
 
 
 def write_record(place: Place, data: bytes) -> None:
-    """Write lines, the first of which is a JSON object; behind a URL only where none are, or some that say the same except in `timings`.
+    """Write what begins with a line that is a JSON object; behind a URL only where none are, or some that say the same except in `timings`.
 
     Raises:
         FileExistsError: another one is there.
@@ -99,10 +96,18 @@ def sync_tree(path: Path) -> None:
 
 
 def sync_together(paths: Iterable[Path]) -> None:
-    """Flush files and folders to the disk, at once: the system then waits for it once or twice, not for each."""
-    with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:
-        for _ in pool.map(lambda path: sync_folder(path) if path.is_dir() else sync_file(path), paths):
-            pass
+    """Flush files, then folders to the disk.
+
+    One after another: the first flush of a journal takes most of what was changed before, and threads cost more than the rest.
+    """
+    folders = []
+    for path in paths:
+        if path.is_dir():
+            folders.append(path)
+        else:
+            sync_file(path)
+    for folder in folders:
+        sync_folder(folder)
 
 
 def remove_tree(place: Place) -> None:

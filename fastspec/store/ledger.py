@@ -1,7 +1,6 @@
 """The ledger: one row a clip, the only truth about its path, label, group and status."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,55 +10,21 @@ from polars.io.plugins import register_io_source
 
 from fastspec.store.files import writing
 from fastspec.store.memory import give_back_memory
+from fastspec.store.packing import SCHEMA as COMMITTED
+from fastspec.store.packing import Columns, join_columns
 from fastspec.store.place import Place
 
-SCHEMA = {
-    "clip": pl.Int64,
-    "path": pl.String,
-    "label": pl.String,
-    "group": pl.String,
-    "split": pl.String,
-    "start_s": pl.Float64,
-    "channel": pl.Int64,
-    "status": pl.String,
-    "reason": pl.String,
-    "header_frames": pl.Int64,
-    "decoded_frames": pl.Int64,
-    "sample_rate": pl.Int64,
-    "channels": pl.Int64,
-    "peak": pl.Float64,
-    "clipped": pl.Float64,
-    "silent": pl.Float64,
-    "nonfinite": pl.Int64,
-    "audio_hash": pl.String,
-    "duplicate_of": pl.Int64,
-}
-
+SCHEMA = COMMITTED | {"duplicate_of": pl.Int64}
 
 # Clips that have features.
 USABLE = ("ok", "silent")
-
 
 # What writes Parquet holds several; four times as many rows take 50 MB more and make the file half as large.
 ROW_GROUP = 16_384
 # It is given the rows in parts, of which it holds several too; by whole row groups it would take 13 MB more.
 _ROWS_GIVEN = 4096
-
-
 # A sixteenth of all hashes.
 _SORTED_SHARE = 1 << 60
-
-Columns = dict[str, Sequence[Any]]
-
-
-def as_columns(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """Rows of a ledger column by column, without `duplicate_of`, which is not known before all rows are: a third of the text as JSON."""
-    return {name: [row[name] for row in rows] for name in SCHEMA if name != "duplicate_of"}
-
-
-def pack_columns(columns: Columns) -> bytes:
-    """Rows column by column as a line of JSON, in a third of the memory."""
-    return json.dumps(columns, allow_nan=False).encode()
 
 
 def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
@@ -79,11 +44,11 @@ def write_ledger(path: Place, parts: Callable[[], Iterator[Columns]], *, n_clips
 
     Equal rows give equal bytes.
     """
-    first, unknown = Hashes.join((part["audio_hash"] for part in parts()), n_clips).find_first(), {"duplicate_of": None}
+    first = Hashes.join((part["audio_hash"] for part in parts()), n_clips).find_first()
     give_back_memory()  # that of the hashes, which is as much as all that is to come
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-        for group in _regroup(pl.DataFrame(part | unknown, schema=SCHEMA) for part in parts()):
+        for group in _regroup(parts()):
             clips = group["clip"].to_numpy()
             yield group.with_columns(_duplicates(clips, first[clips[0] : clips[-1] + 1])).select(columns or list(SCHEMA))
 
@@ -140,13 +105,14 @@ def _duplicates(clips: NDArray[np.int64], first: NDArray[np.integer]) -> pl.Seri
     return pl.select(pl.when(pl.Series(first != clips)).then(pl.Series(first, dtype=pl.Int64)).alias("duplicate_of")).to_series()
 
 
-def _regroup(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows in parts of one size, a row group of several, whatever parts they come in."""
-    held: list[pl.DataFrame] = []
-    for frame in frames:
-        together = pl.concat([*held, frame])
-        whole = len(together) // _ROWS_GIVEN * _ROWS_GIVEN
-        yield from together[:whole].iter_slices(_ROWS_GIVEN)
-        # Not an empty slice, which would keep all of it.
-        held = [together[whole:]] if whole < len(together) else []
-    yield from held
+def _regroup(parts: Iterable[Columns]) -> Iterator[pl.DataFrame]:
+    """The same rows in tables of one size, a row group of several, whatever parts they come in."""
+    held: list[Columns] = []
+    for part in parts:
+        held.append(part)
+        if (n_rows := sum(len(one["clip"]) for one in held)) >= _ROWS_GIVEN:
+            left = n_rows % _ROWS_GIVEN  # of the last, since those before were too few
+            yield from join_columns(held)[: n_rows - left].iter_slices(_ROWS_GIVEN)
+            held = [{name: values[len(values) - left :] for name, values in part.items()}]
+    if any(len(one["clip"]) for one in held):
+        yield join_columns(held)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -16,20 +16,21 @@ import numpy as np
 import polars as pl
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 
 from fastspec.corpus.place import one_line
 from fastspec.errors import FastspecError, StoreError
 from fastspec.store.chunks import ChunkWriter, GatheredChunk, PlainChunk, gathers_chunks
 from fastspec.store.files import remove_tree, sync_folder, sync_together, sync_tree, upload_tree, write_atomically, write_record
-from fastspec.store.hashes import hash_chunk, hash_file
+from fastspec.store.hashes import as_bytes, hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
-from fastspec.store.ledger import ROW_GROUP, Columns, make_ledger, write_ledger
+from fastspec.store.ledger import ROW_GROUP, make_ledger, write_ledger
 from fastspec.store.memory import give_back_memory
+from fastspec.store.packing import Columns, join_columns, unpack_columns
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 from fastspec.store.source import Source
+from fastspec.store.zarr_json import array_metadata, group_metadata, to_json
 
 # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
 _ZARR_OPTIONS = {"array.write_empty_chunks": True}
@@ -144,8 +145,8 @@ class StoreWriter:
         """Ledger rows of committed partitions, in order."""
         for partition in range(self.layout.n_partitions):
             with suppress(FileNotFoundError):
-                for columns in self._ledger_of(partition):
-                    yield from (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+                for part in self._ledger_of(partition):
+                    yield from join_columns([part]).iter_rows(named=True)
 
     @contextmanager
     def writing_chunk(self, start: int) -> Iterator[ChunkWriter]:
@@ -206,11 +207,17 @@ class StoreWriter:
         ledger: its rows, in parts that `pack_columns` made. timings: milliseconds by stage.
         """
         self.sync(chunk for chunk, _, _ in self.layout.chunks(partition))
-        head = {"hashes": list(hashes), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
+        parts = list(ledger)
+        head = {
+            "hashes": list(hashes),
+            "valid_frames": valid_frames.tolist(),
+            "timings": dict(timings or {}),
+            "parts": list(map(len, parts)),
+        }
         with _explained(self.path):
             if isinstance(self.path, StoreUrl):
                 check_lease(self.path)
-            write_record(self._commit_path(partition), b"\n".join([json.dumps(head).encode(), *ledger]))
+            write_record(self._commit_path(partition), json.dumps(head).encode() + b"\n" + b"".join(parts))
 
     def finish(self) -> FeatureStore:
         """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
@@ -219,6 +226,8 @@ class StoreWriter:
                 raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
             with _explained(self.path):
                 self._write_the_rest()
+            sweep_finished(self.path)
+            return FeatureStore(self.path, self.layout)
         sweep_finished(self.path)
         return open_store(self.path)
 
@@ -275,15 +284,16 @@ class StoreWriter:
     def _ledger_of(self, partition: int) -> Iterator[Columns]:
         """The rows of the ledger that `commit` wrote, a part at a time."""
         with self._open_record(partition) as record:
-            yield from map(json.loads, islice(record, 1, None))
+            for size in json.loads(record.readline())["parts"]:
+                yield unpack_columns(record.read(size))
 
     def _open_record(self, partition: int) -> IO[bytes]:
-        """What `commit` wrote, to be read a line at a time; what lies behind a URL comes in one request."""
+        """What `commit` wrote, to be read a part at a time; what lies behind a URL comes in one request."""
         place = self._commit_path(partition)
         return place.open("rb") if isinstance(place, Path) else io.BytesIO(place.read_bytes())
 
     def _commit_path(self, partition: int) -> Place:
-        return self._home / "commits" / f"{partition:06}.jsonl"
+        return self._home / "commits" / f"{partition:06}.record"
 
 
 def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: Source | None) -> None:
@@ -291,17 +301,9 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: So
     draft.chmod(0o755)  # mkdtemp makes it private
     parts = {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()}
     about = {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest(), "parts": parts}
-    zarr.create_group(draft, attributes={"fastspec": about})
-    zarr.create_array(
-        draft,
-        name="features",
-        shape=layout.shape,
-        chunks=(layout.chunk_clips, *layout.shape[1:]),
-        dtype=layout.dtype,
-        fill_value=float("nan"),
-        compressors=ZstdCodec(level=3) if layout.compression == "zstd" else None,
-        dimension_names=("clips", "frames", "bands"),
-    )
+    (draft / "zarr.json").write_bytes(to_json(group_metadata({"fastspec": about})))
+    (draft / "features").mkdir()
+    (draft / "features" / "zarr.json").write_bytes(to_json(_describe_features(layout)))
     (draft / "commits").mkdir()
     manifest.lazy().sink_parquet(draft / "manifest.parquet", row_group_size=ROW_GROUP)
     (draft / "source.json").write_text((source or Source()).to_json())
@@ -309,12 +311,23 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: So
     sync_tree(draft)
 
 
+def _describe_features(layout: Layout) -> dict[str, Any]:
+    return array_metadata(
+        layout.shape,
+        layout.dtype,
+        chunks=(layout.chunk_clips, *layout.shape[1:]),
+        dimensions=("clips", "frames", "bands"),
+        fill_value="NaN",
+        compressed=layout.compression == "zstd",
+    )
+
+
 def _consolidate(path: Place) -> None:
     """Put the metadata of both arrays into that of their group: readers need not look for them among files that are not Zarr's."""
     group = json.loads((path / "zarr.json").read_bytes())
     arrays = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
     group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    write_atomically(path / "zarr.json", json.dumps(group, indent=2).encode())
+    write_atomically(path / "zarr.json", to_json(group))
 
 
 class _SharedWriter(StoreWriter):
@@ -367,10 +380,13 @@ def write_valid_frames(path: Place, values: NDArray[np.int32]) -> None:
                 (path / "valid_frames" / name).upload(Path(folder) / "valid_frames" / name)
         return
     remove_tree(path / "valid_frames")
-    with zarr.config.set(_ZARR_OPTIONS):
-        zarr.create_array(
-            path, name="valid_frames", data=values, chunks=(_VALID_FRAMES_CHUNK,), compressors=None, dimension_names=("clips",)
-        )
+    (path / "valid_frames" / "c").mkdir(parents=True)
+    about = array_metadata(values.shape, "int32", chunks=(_VALID_FRAMES_CHUNK,), dimensions=("clips",))
+    (path / "valid_frames" / "zarr.json").write_bytes(to_json(about))
+    for chunk, start in enumerate(range(0, len(values), _VALID_FRAMES_CHUNK)):
+        whole = np.zeros(_VALID_FRAMES_CHUNK, np.int32)
+        whole[: len(values) - start] = values[start : start + _VALID_FRAMES_CHUNK]
+        (path / "valid_frames" / "c" / str(chunk)).write_bytes(as_bytes(whole))
     sync_tree(path / "valid_frames")
 
 
