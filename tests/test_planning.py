@@ -12,7 +12,7 @@ from fastspec.corpus import Manifest
 from fastspec.corpus.manifest import table_of_paths
 from fastspec.errors import FastspecError
 from fastspec.pipeline import forecast, plan_run, planning
-from fastspec.pipeline.partition import partition_bytes
+from fastspec.pipeline.compute import worker_bytes
 from fastspec.store.reading import chunk_file
 
 
@@ -101,7 +101,7 @@ def test_plan_of_a_store_that_is_there__asks_for_leave_as_the_run_would(folder, 
 def test_memory__decides_how_many_workers_there_are_and_is_refused_where_it_is_too_little(folder, tmp_path):
     manifest = read_corpus(folder)
     plan = plan_run(manifest, preset("librosa", clip_s=0.5))
-    each = partition_bytes(tmp_path / "s.zarr", plan.layout)
+    each = worker_bytes(plan.layout)
     told = forecast(plan, tmp_path / "s.zarr", workers=8, memory_bytes=3 * each)
     assert (told.workers, told.memory_bytes) == (3, 3 * each)
     with pytest.raises(FastspecError, match="one worker needs"):

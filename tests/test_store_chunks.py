@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_chunk_that_cannot_be_written__says_how_to_go_on_and_leaves_nothing(tmp_
     assert list_files(writer.path / "features") == {"zarr.json"}
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice on files")
+@pytest.mark.skipif(sys.platform != "linux", reason="pages in memory are counted by a call of Linux")
 def test_written_chunk__is_still_in_memory(tmp_path):
     """What is told to the system about each part must not make the next reader wait for the disk."""
     writer = new_writer(tmp_path / "s.zarr", "float32", "none")
@@ -88,7 +89,7 @@ def test_written_chunk__is_still_in_memory(tmp_path):
     file = Path(writer.path) / "features" / "c" / "0" / "0" / "0"
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         resident = resident_pages(mapped)
-    assert resident.mean() > 0.9
+    assert resident.mean() > 0.9  # the system may need some of it
 
 
 def resident_pages(mapped):

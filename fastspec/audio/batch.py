@@ -76,6 +76,12 @@ class Batches:
         """Of clips that are there one by one, so many together."""
         return cls(_gather(clips, n_samples, size))
 
+    def are_left(self) -> bool:
+        """Whether there are more clips."""
+        if self._left is None:
+            self._left = next(self._batches, None)
+        return self._left is not None
+
     def take(self, most: int) -> ClipBatch | None:
         """The next clips, `most` at most; None where there are no more, or none are wanted."""
         batch = self._left or (next(self._batches, None) if most else None)

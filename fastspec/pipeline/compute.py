@@ -1,6 +1,6 @@
 """One partition's work: groups of clips are decoded, then computed in one call that holds no lock."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -38,7 +38,8 @@ from fastspec.store.packing import Columns, as_lists
 from fastspec.timing import stage
 
 GROUP_CLIPS = 32
-GROUP_BYTES = 16 << 20
+# Of their samples: features of so many are still in the cache when they are written, and blocks of them are shared out evenly.
+GROUP_BYTES = 4 << 20
 
 
 class FeatureBatch(NamedTuple):
@@ -88,8 +89,8 @@ def working_bytes(recipe: Recipe, dtype: Dtype) -> int:
     return samples + features + (0 if recipe.spec.is_fused else (4 + 8 + 8) * frames * n_bins)
 
 
-def worker_bytes(layout: Layout, *, chunks: int) -> int:
-    """Memory for one worker: so many chunks, and a group of clips with room for computing it."""
+def worker_bytes(layout: Layout, *, chunks: int = 1) -> int:
+    """Memory for one worker: a chunk, or several, and a group of clips with room for computing it."""
     return chunks * layout.chunk_clips * layout.clip_bytes + working_bytes(layout.recipe, layout.dtype)
 
 
@@ -109,31 +110,27 @@ def compute_rows(
     Computed in float32, kept in `dtype`; see `compute_batches`.
     """
     features, valid_frames = np.empty((len(rows), *recipe.shape), dtype), np.zeros(len(rows), np.int32)
-    waveforms: list[NDArray[np.float32]] = []
+    waveforms: list[NDArray[np.float32]] | None = [] if keep_waveforms else None
     parts, start = [], 0
-    for part in compute_batches(len(rows), batches=batches, recipe=recipe, front=front, on_group=on_group, dtype=dtype):
+    for part in compute_batches(len(rows), batches, recipe=recipe, front=front, on_group=on_group, dtype=dtype, waveforms=waveforms):
         stop = start + len(part.features)
         features[start:stop], valid_frames[start:stop] = part.features, part.valid_frames
-        if keep_waveforms:
-            waveforms += [row[:length].copy() for row, length in zip(part.clips.samples, part.clips.lengths.tolist(), strict=True)]
         parts.append(part.found)
         start = stop
     columns = as_lists(ledger_columns(first_clip, as_columns(rows), ledger_infos(parts)))
     ledger = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return FeatureBatch(ledger, features, valid_frames, waveforms if keep_waveforms else None)
+    return FeatureBatch(ledger, features, valid_frames, waveforms)
 
 
 class ComputedBatch(NamedTuple):
-    """A batch with its features, which are there until the next one is asked for.
+    """Some clips.
 
     Attributes:
-        clips: the batch.
-        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed.
+        features: `(clips, frames, bands)` float32 or float16, NaN where a clip failed; there until the next batch is asked for.
         valid_frames: `(clips,)` int32, 0 where a clip failed.
         found: what `ledger_infos` makes the ledger's columns of.
     """
 
-    clips: ClipBatch
     features: NDArray[np.floating]
     valid_frames: NDArray[np.int32]
     found: tuple[NDArray[np.int64], dict[int, ClipInfo]]
@@ -141,22 +138,24 @@ class ComputedBatch(NamedTuple):
 
 def compute_batches(
     n_clips: int,
-    *,
     batches: Batches,
+    *,
     recipe: Recipe,
     front: FrontEnd,
     on_group: Callable[[int, int], None],
     dtype: Dtype = "float32",
-) -> Iterator[ComputedBatch]:
+    waveforms: list[NDArray[np.float32]] | None = None,
+) -> Generator[ComputedBatch, None, None]:
     """The next so many clips, a batch at a time, all in one place in memory, which stays in the processor's cache.
 
     Args:
-        n_clips: how many; as many are there.
+        n_clips: how many at most.
         batches: of clips at the recipe's rate.
         recipe: of the features.
         front: that computes them.
         on_group: called with the clips of each batch and how many of them failed; what it raises ends the work.
         dtype: that features are kept in, after they were computed in float32.
+        waveforms: is given each clip's own samples.
     """
     room = np.empty((min(n_clips, group_clips(recipe)), *recipe.shape), np.float32)
     while batch := batches.take(min(n_clips, len(room))):
@@ -165,7 +164,9 @@ def compute_batches(
             told = _compute_batch(batch, recipe, front, features, valid_frames)
             kept = features.astype(dtype, copy=False)
         on_group(len(batch), sum(info.status not in USABLE for info in told.values()))
-        yield ComputedBatch(batch, kept, valid_frames, (batch.found, told))
+        if waveforms is not None:
+            waveforms += [row[:length].copy() for row, length in zip(batch.samples, batch.lengths.tolist(), strict=True)]
+        yield ComputedBatch(kept, valid_frames, (batch.found, told))
         n_clips -= len(batch)
 
 
@@ -196,9 +197,13 @@ def load_columns(
     recipe: Recipe,
     on_block: Callable[[], None] | None = None,
     budget: Budget | None = None,
+    alone: bool = False,
 ) -> Batches:
-    """What `load_rows` gives of rows in parts, in batches. A part is taken when its turn comes."""
-    requests = _requests(parts, recordings, longest_s=recipe.clip.clip_s or 0.0)
+    """What `load_rows` gives of rows in parts, in batches. A part is taken when its turn comes.
+
+    alone: each row is of a recording of its own, also beside the first and the last of a part.
+    """
+    requests = _requests(parts, recordings, longest_s=recipe.clip.clip_s or 0.0, alone=alone)
     reserve = budget.reserve if budget else None
     return Batches(load_batches(requests, _policy(recipe), size=group_clips(recipe), look=_look, on_block=on_block, reserve=reserve))
 
@@ -213,10 +218,10 @@ def _policy(recipe: Recipe) -> Policy:
     return Policy(recipe.spec.sample_rate, clip.channel, clip.resample, recipe.n_samples, clip.shortest_s)
 
 
-def _requests(parts: Iterable[RowColumns], recordings: Recordings, *, longest_s: float) -> Iterator[Request | Starts]:
+def _requests(parts: Iterable[RowColumns], recordings: Recordings, *, longest_s: float, alone: bool = False) -> Iterator[Request | Starts]:
     """What is wanted of each recording; where that is a clip from the start of each of many files, they go by their names."""
     named = recordings if isinstance(recordings, NamedFiles) else None
-    pieces = chain.from_iterable(_pieces(rows, named, longest_s) for rows in parts)
+    pieces = chain.from_iterable(_pieces(rows, named, longest_s, alone) for rows in parts)
     for path, group in groupby(pieces, key=itemgetter(0)):
         if isinstance(path, Starts):
             yield path
@@ -226,13 +231,13 @@ def _requests(parts: Iterable[RowColumns], recordings: Recordings, *, longest_s:
             yield Request(source, [span for _, span in group if span is not None])
 
 
-def _pieces(rows: RowColumns, named: NamedFiles | None, longest_s: float) -> Iterator[tuple[str | Starts, Span | None]]:
+def _pieces(rows: RowColumns, named: NamedFiles | None, longest_s: float, alone: bool) -> Iterator[tuple[str | Starts, Span | None]]:
     """The path and the stretch of each row; one `Starts` in their place where rows are starts of files."""
     paths, starts_s, channels = rows["path"], rows["start_s"], rows["channel"]
     durations_s = [longest_s if duration_s is None else min(longest_s, duration_s) for duration_s in rows["duration_s"]]
     names = named.file_names(paths) if named else None
     first = 0
-    for start, stop in [*(_find_starts(paths, starts_s) if names else []), (len(paths), len(paths))]:
+    for start, stop in [*(_find_starts(paths, starts_s, alone) if names else []), (len(paths), len(paths))]:
         own = slice(first, start)
         yield from zip(paths[own], map(Span, starts_s[own], durations_s[own], channels[own]), strict=True)
         if names and start < stop:
@@ -240,14 +245,13 @@ def _pieces(rows: RowColumns, named: NamedFiles | None, longest_s: float) -> Ite
         first = stop
 
 
-def _find_starts(paths: Sequence[str], starts_s: Sequence[float]) -> list[list[int]]:
+def _find_starts(paths: Sequence[str], starts_s: Sequence[float], alone: bool) -> list[list[int]]:
     """Stretches of rows that are each the start of a recording, and all that is wanted of it.
 
-    The first and the last row are in none: their recordings may have more rows in the parts beside this one.
+    Unless all are `alone`, the first and the last row are in none: their recordings may have more rows in the parts beside this one.
     """
-    change = np.array([path != after for path, after in pairwise(paths)], np.bool_)
-    single = np.zeros(len(paths), np.int8)
-    single[1:-1] = change[1:] & change[:-1] & (np.array(starts_s[1:-1], np.float64) == 0)
+    change = np.array([alone, *(path != after for path, after in pairwise(paths)), alone], np.bool_)
+    single = (change[1:] & change[:-1] & (np.array(starts_s, np.float64) == 0)).astype(np.int8)
     edges: list[list[int]] = np.flatnonzero(np.diff(single, prepend=0, append=0)).reshape(-1, 2).tolist()
     return edges
 

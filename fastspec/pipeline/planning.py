@@ -14,8 +14,7 @@ from fastspec.corpus.packing import as_columns
 from fastspec.corpus.runs import begins_run
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import fitting_workers
-from fastspec.pipeline.compute import compute_rows, group_clips, load_columns
-from fastspec.pipeline.partition import partition_bytes
+from fastspec.pipeline.compute import compute_rows, group_clips, load_columns, worker_bytes
 from fastspec.pipeline.run import Plan
 from fastspec.pipeline.work import Tally, compute_each
 from fastspec.spec import Recipe
@@ -68,7 +67,7 @@ def forecast(
         FastspecError: the memory is too little for one worker.
     """
     place, layout = locate_store(output), plan.layout
-    at_once = min(max(1, workers), fitting_workers(memory_bytes, partition_bytes(place, layout)))
+    at_once = min(max(1, workers), fitting_workers(memory_bytes, worker_bytes(layout)))
     done = _count_done(place, layout) if resume else 0
     sampled, seconds = _time_sample(plan.clips, layout, workers=min(workers, at_once)) if done < layout.n_clips else (0, 0.0)
     return Forecast(
@@ -76,7 +75,7 @@ def forecast(
         recordings=plan.clips.table["path"].n_unique(),
         clips_done=done,
         workers=at_once,
-        memory_bytes=at_once * partition_bytes(place, layout),
+        memory_bytes=at_once * worker_bytes(layout),
         free_bytes=_free_bytes(place),
         sampled_clips=sampled,
         seconds=seconds * (layout.n_clips - done) / sampled if sampled else 0.0,

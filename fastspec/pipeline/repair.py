@@ -79,7 +79,7 @@ def _mend(
     chunks = range(layout.n_chunks) if files else sorted(chunk for chunk in damaged if chunk is not None)
     tally = Tally("features", min(layout.n_clips, len(chunks) * layout.chunk_clips), on_progress=on_progress)
     hashes, removed, front = chunk_hashes(path), read_removed(path), FrontEnd(layout.recipe)
-    fitting, budget = share_memory(memory_bytes, worker_bytes(layout, chunks=1), workers=workers)
+    fitting, budget = share_memory(memory_bytes, worker_bytes(layout), workers=workers)
 
     def recompute(chunk: int) -> tuple[NDArray[np.int32], bytes]:
         """A chunk's valid frames and rows of the ledger."""

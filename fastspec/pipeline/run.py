@@ -17,10 +17,10 @@ from fastspec.errors import RunFailed, StoreError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline.budget import Budget, share_memory
 from fastspec.pipeline.clip_length import choose_clip_length
-from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, gather, group_clips, load_columns, load_rows
+from fastspec.pipeline.compute import FeatureBatch, Recordings, compute_rows, gather, group_clips, load_columns, load_rows, worker_bytes
 from fastspec.pipeline.cutting import cut_clips
 from fastspec.pipeline.isolating import Isolation
-from fastspec.pipeline.partition import OnError, PartitionTask, pack_chunks, partition_bytes
+from fastspec.pipeline.partition import OnError, PartitionTask, pack_chunks
 from fastspec.pipeline.scheduling import Choice, Scheduler, open_scheduler
 from fastspec.pipeline.tasks import current_versions
 from fastspec.pipeline.work import Progress, Tally, compute_each
@@ -129,7 +129,7 @@ def featurize(
             measured: dict[str, Any] = {"workers": workers, "scheduler": pool, "on_progress": on_progress}
             plan = plan_run(clips, recipe, recordings=isolation.recordings(), **planned, **measured)
             layout, clips = plan.layout, plan.give_clips()
-        at_once, budget = share_memory(memory_bytes, partition_bytes(place, layout), workers=workers, sharers=pool.sharers)
+        at_once, budget = share_memory(memory_bytes, worker_bytes(layout), workers=workers, sharers=pool.sharers)
         writer = _open_writer(place, layout, clips, resume=resume)
         if not is_finished(place):
             packed = pack_chunks(clips, layout)

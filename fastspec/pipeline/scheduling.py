@@ -3,13 +3,14 @@
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, Union, runtime_checkable
 
 from fastspec.corpus import Manifest
 from fastspec.errors import WorkerError
 from fastspec.pipeline.processes import Children
-from fastspec.pipeline.tasks import Task, check_portable, current_versions, pack, single_threaded_pools
+from fastspec.pipeline.tasks import Helpers, Offered, Task, check_portable, current_versions, pack, single_threaded_pools
 from fastspec.pipeline.work import WINDOW, Tally, compute_each
 from fastspec.timing import Stopwatch
 
@@ -88,27 +89,95 @@ class InThreads:
     ) -> Iterator[Result]:
         """See `Scheduler`. Tasks are prepared in the threads, of which there are as many again for those that have stepped aside."""
         workers = min(self._workers, at_once)
-        turns = threading.Semaphore(max(1, workers))
+        turns = _Turns(max(1, workers), tally, stopwatch)
 
         def work(item: int) -> Result:
-            with _Turn(turns, tally, stopwatch) as turn:
+            with turns.begin() as turn:
                 turn.check()
                 return prepare(item)(turn)
 
-        with stopwatch.run(workers=max(1, workers)), single_threaded_pools():
+        with stopwatch.run(workers=max(1, workers)), single_threaded_pools(), turns:
             yield from compute_each(work, items, workers=2 * workers, tally=tally, window=WINDOW // 2)
+
+
+class _Turns:
+    """Turns to compute, so many at a time. Those that nobody waits for are had by helpers, who do what tasks have offered."""
+
+    def __init__(self, workers: int, tally: Tally, stopwatch: Stopwatch) -> None:
+        self.tally, self._stopwatch = tally, stopwatch
+        self._free, self._waiting, self._changed = workers, 0, threading.Condition()
+        self._offers: dict[Helpers, Offered] = {}
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fastspec-helper")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._pool.shutdown()
+
+    def begin(self) -> "_Turn":
+        """A turn, when it comes."""
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: self._free)
+            self._waiting -= 1
+            self._free -= 1
+        return _Turn(self, self._stopwatch)
+
+    def end(self) -> None:
+        """Somebody's turn is over."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify()
+            self._help()
+
+    @contextmanager
+    def offer(self, work: Offered) -> Iterator[Helpers]:
+        """See `Reporter`."""
+        helpers = Helpers()
+        with self._changed:
+            self._offers[helpers] = work
+            self._help()
+        try:
+            yield helpers
+        finally:
+            with self._changed:
+                self._offers.pop(helpers, None)
+            wait(helpers.at_work)
+
+    def _help(self) -> None:
+        """Have the oldest offer taken up in each turn that nobody waits for."""
+        while self._offers and self._is_spare():
+            self._free -= 1
+            helpers = next(iter(self._offers))
+            helpers.at_work.append(self._pool.submit(self._take_up, helpers, self._offers[helpers]))
+
+    def _take_up(self, helpers: Helpers, work: Offered) -> None:
+        with self._changed:
+            pass  # whoever offered it knows of this helper, before there is anything to wait for
+        with _Turn(self, self._stopwatch):
+            try:
+                work(lambda: self._waiting > self._free)
+            finally:
+                with self._changed:
+                    if self._is_spare(less=0):  # it ended because nothing is left
+                        self._offers.pop(helpers, None)
+
+    def _is_spare(self, less: int = 1) -> bool:
+        """Whether there would be no fewer turns than tasks that wait if so many were taken."""
+        return self._free - less >= self._waiting
 
 
 class _Turn:
     """A task's turn to compute, while which its thread is a worker; it ends with the block or before."""
 
-    def __init__(self, turns: threading.Semaphore, tally: Tally, stopwatch: Stopwatch) -> None:
-        self._turns, self._stopwatch, self._held = turns, stopwatch, ExitStack()
-        self.add, self.check = tally.add, tally.check
+    def __init__(self, turns: _Turns, stopwatch: Stopwatch) -> None:
+        self._held = ExitStack()
+        self._held.callback(turns.end)
+        self._held.enter_context(stopwatch.worker())
+        self.add, self.check, self.offer = turns.tally.add, turns.tally.check, turns.offer
 
     def __enter__(self) -> Self:
-        self._held.enter_context(self._turns)
-        self._held.enter_context(self._stopwatch.worker())
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -5,7 +5,8 @@ import pickle
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -22,7 +23,20 @@ from fastspec.pipeline.work import Stopped, Tally
 from fastspec.timing import Stopwatch
 
 Result = TypeVar("Result")
+Offered = Callable[[Callable[[], bool]], None]
 Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Helpers:
+    """Workers that are at what a task has offered, or were."""
+
+    def __init__(self) -> None:
+        self.at_work: list[Future[None]] = []
+
+    def wait(self) -> None:
+        """Until all of them are done. What one of them raised is raised."""
+        for helper in self.at_work:
+            helper.result()
 
 
 class Reporter(Protocol):
@@ -31,8 +45,14 @@ class Reporter(Protocol):
     def step_aside(self) -> None:
         """From here on it waits for a disk: another task may compute."""
 
+    def offer(self, work: Offered, /) -> AbstractContextManager[Helpers]:
+        """Some of the task's work, which other workers do when they have nothing else to do; none of them is at it after the block.
+
+        `work` does what is left, and is given what tells whether its worker is wanted elsewhere: then it ends.
+        """
+
     def add(self, clips: int, failed: int) -> None:
-        """So many clips more. Stopped: the run is over."""
+        """So many clips more, told of by any of the workers. Stopped: the run is over."""
 
     def check(self) -> None:
         """Stopped: the run is over."""
@@ -54,6 +74,11 @@ class Counts:
 
     def step_aside(self) -> None:
         """The next task is sent when this one has answered."""
+
+    @contextmanager
+    def offer(self, work: Offered, /) -> Iterator[Helpers]:  # noqa: ARG002 - nobody is there to take it up
+        """A process has one worker."""
+        yield Helpers()
 
     def add(self, clips: int, failed: int) -> None:
         """So many clips more. Stopped: the run is over."""

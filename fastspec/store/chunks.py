@@ -1,6 +1,5 @@
 """Chunks of features, given a few clips at a time: what is written while it is in the processor's cache is not moved through memory."""
 
-import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,17 +10,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from fastspec.store.files import begin_flushing
 from fastspec.store.hashes import as_bytes
 from fastspec.store.layout import Layout
-from fastspec.store.place import Place
 
 # Of the last chunk, where clips are missing: so many bytes at a time.
 _FILLED_BYTES = 1 << 20
-
-
-def gathers_chunks(place: Place, layout: Layout) -> bool:
-    """Whether a chunk of the store at `place` is in memory before it is written: it is compressed, or becomes an object."""
-    return layout.compression != "none" or not isinstance(place, Path)
 
 
 class ChunkWriter(ABC):
@@ -107,9 +101,7 @@ class PlainChunk(ChunkWriter):
         at, size = self._stream.tell(), len(data)
         while data:
             data = data[self._stream.write(data) :]
-        if hasattr(os, "posix_fadvise"):
-            # What is not on the disk yet stays in memory whatever it says: Linux begins to write it, and does not wait.
-            os.posix_fadvise(self._stream.fileno(), at, size, os.POSIX_FADV_DONTNEED)
+        begin_flushing(self._stream.fileno(), at, size)
 
 
 class GatheredChunk(ChunkWriter):

@@ -1,16 +1,20 @@
 """Files that are whole or not there, local or behind a URL."""
 
+import ctypes
 import json
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fastspec.store.place import DRAFT, IDENTITY, Place, StoreUrl, list_files, removed_prefix
+
+_SYNC_FILE_RANGE_WRITE = 2  # Linux
 
 
 @contextmanager
@@ -78,6 +82,25 @@ def sync_file(path: Path) -> None:
     """Flush a file that somebody else wrote to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def begin_flushing(descriptor: int, at: int, size: int) -> None:
+    """Have the system begin to flush a stretch of a file to the disk, without waiting; where it cannot be asked to, nothing happens.
+
+    Whoever flushes the file later has less to wait for. What was written stays in memory for those who read it.
+    """
+    if function := _find_sync_file_range():
+        function(descriptor, at, size, _SYNC_FILE_RANGE_WRITE)
+
+
+@cache
+def _find_sync_file_range() -> Callable[..., int] | None:
+    try:
+        function = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows has no library without a name
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
 
 
 def sync_folder(path: Path) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastspec.corpus.place import one_line
 from fastspec.errors import FastspecError, StoreError
-from fastspec.store.chunks import ChunkWriter, GatheredChunk, PlainChunk, gathers_chunks
+from fastspec.store.chunks import ChunkWriter, GatheredChunk, PlainChunk
 from fastspec.store.files import remove_tree, sync_folder, sync_together, sync_tree, upload_tree, write_atomically, write_record
 from fastspec.store.hashes import as_bytes, hash_chunk, hash_file
 from fastspec.store.layout import Layout
@@ -164,7 +164,7 @@ class StoreWriter:
 
     def _begin_chunk(self, start: int) -> ChunkWriter:
         layout, explained = self.layout, partial(_explained, self.path)
-        if isinstance(self.path, Path) and not gathers_chunks(self.path, layout):
+        if isinstance(self.path, Path) and layout.compression == "none":
             return PlainChunk(self.path / chunk_name(start // layout.chunk_clips), layout, explained)
         n_clips = min(layout.chunk_clips, layout.n_clips - start)
         return GatheredChunk(partial(self._write_by_zarr, start), layout, explained, n_clips=n_clips)
