@@ -48,13 +48,16 @@ def write_ledger(path: Place, parts: Callable[[], Iterator[Columns]], *, n_clips
     give_back_memory()  # that of the hashes, which is as much as all that is to come
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-        for group in _regroup(parts()):
-            clips = group["clip"].to_numpy()
-            yield group.with_columns(_duplicates(clips, first[clips[0] : clips[-1] + 1])).select(columns or list(SCHEMA))
+        for table in _regroup(parts()):
+            clips = table["clip"].to_numpy()
+            yield table.with_columns(_duplicates(clips, first[clips[0] : clips[-1] + 1])).select(columns or list(SCHEMA))
 
     schema: dict[str, Any] = dict(SCHEMA)
+    # To ask a source for rows takes longer than to write as few as it would give at once.
+    few = next(read(None), pl.DataFrame(schema=schema)).lazy() if n_clips <= _ROWS_GIVEN else None
     with writing(path) as temporary:
-        register_io_source(read, schema=schema).sink_parquet(temporary, compression="zstd", statistics=True, row_group_size=ROW_GROUP)
+        rows = register_io_source(read, schema=schema) if few is None else few
+        rows.sink_parquet(temporary, compression="zstd", statistics=True, row_group_size=ROW_GROUP)
 
 
 class Hashes(NamedTuple):

@@ -260,10 +260,13 @@ class StoreWriter:
     def _write_timings(self, timings: Sequence[dict[str, float]]) -> None:
         """A row a partition: its clips, and the milliseconds of each stage."""
         rows = [self._clips_of(p) | timings[p] for p in range(self.layout.n_partitions)]
-        if isinstance(self.path, Path):
-            (self.path / "timings").mkdir(exist_ok=True)
         pl.DataFrame(rows, infer_schema_length=None).write_parquet(buffer := io.BytesIO())
-        write_atomically(self.path / "timings" / "partitions.parquet", buffer.getvalue())
+        place = self.path / "timings" / "partitions.parquet"
+        if isinstance(place, StoreUrl):
+            place.write(buffer.getvalue())
+        else:
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(buffer.getvalue())  # not flushed: nothing depends on it
 
     def _clips_of(self, partition: int) -> dict[str, Any]:
         chunks = list(self.layout.chunks(partition))
