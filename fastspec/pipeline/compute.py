@@ -197,15 +197,19 @@ def load_columns(
     recipe: Recipe,
     on_block: Callable[[], None] | None = None,
     budget: Budget | None = None,
+    size: int | None = None,
     alone: bool = False,
 ) -> Batches:
     """What `load_rows` gives of rows in parts, in batches. A part is taken when its turn comes.
 
-    alone: each row is of a recording of its own, also beside the first and the last of a part.
+    size: clips in a batch at most, unless it is to be as many as one compiled call handles. alone: each row is of a recording of its own,
+    also beside the first and the last of a part.
     """
     requests = _requests(parts, recordings, longest_s=recipe.clip.clip_s or 0.0, alone=alone)
     reserve = budget.reserve if budget else None
-    return Batches(load_batches(requests, _policy(recipe), size=group_clips(recipe), look=_look, on_block=on_block, reserve=reserve))
+    return Batches(
+        load_batches(requests, _policy(recipe), size=size or group_clips(recipe), look=_look, on_block=on_block, reserve=reserve)
+    )
 
 
 def gather(clips: Iterable[LoadedClip], recipe: Recipe) -> Batches:

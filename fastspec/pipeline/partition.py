@@ -119,12 +119,14 @@ class PartitionTask:
         load = partial(self._load, recordings=recordings, reporter=reporter, alone=True)
         if not isinstance(recordings, NamedFiles):
             return lambda rows: self._compute(len(rows["path"]), load([rows]), reporter)
-        size, compute = group_clips(self.writer.layout.recipe), partial(self._compute, reporter=reporter)
+        compute = partial(self._compute, reporter=reporter)
+        # Half of what one call handles, so that nobody waits for long for the last of them.
+        size = max(1, group_clips(self.writer.layout.recipe) // 2)
         return lambda rows: compute_shared(rows, size=size, load=load, compute=compute, reporter=reporter)
 
-    def _load(self, parts: Iterable[RowColumns], recordings: Recordings, reporter: Reporter, alone: bool = False) -> Batches:
-        recipe = self.writer.layout.recipe
-        return load_columns(parts, recordings=recordings, recipe=recipe, on_block=reporter.check, budget=self.budget, alone=alone)
+    def _load(self, parts: Iterable[RowColumns], recordings: Recordings, reporter: Reporter, **options: Any) -> Batches:
+        recipe, check = self.writer.layout.recipe, reporter.check
+        return load_columns(parts, recordings=recordings, recipe=recipe, on_block=check, budget=self.budget, **options)
 
     def _compute(self, n_clips: int, clips: Batches, reporter: Reporter) -> Generator[ComputedBatch, None, None]:
         layout = self.writer.layout

@@ -134,13 +134,13 @@ def featurize(
         if not is_finished(place):
             packed = pack_chunks(clips, layout)
             del clips
-            give_back_memory()
+            give_back_memory(layout.n_clips)
             prepare = partial(
                 PartitionTask.prepare, packed=packed, isolation=isolation, writer=writer, front=front, budget=budget, on_error=on_error
             )
             _compute_pending(prepare, writer, pool=pool, at_once=at_once, on_progress=on_progress, stopwatch=stopwatch or Stopwatch())
             del packed, prepare
-            give_back_memory()
+            give_back_memory(layout.n_clips)
         store = writer.finish()
     check_failed(store, max_failed=0.0 if on_error == "fail" else max_failed)
     return store

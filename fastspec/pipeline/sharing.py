@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from fastspec.audio import Batches
 from fastspec.corpus.packing import RowColumns
@@ -57,7 +57,7 @@ def compute_shared(
     rows: RowColumns,
     *,
     size: int,
-    load: Callable[[Iterable[RowColumns]], Batches],
+    load: Callable[..., Batches],
     compute: Callable[[int, Batches], Generator[ComputedBatch, None, None]],
     reporter: Reporter,
 ) -> Generator[ComputedBatch, None, None]:
@@ -66,7 +66,7 @@ def compute_shared(
     Args:
         rows: each of a recording of its own.
         size: of the blocks that workers take.
-        load: the clips of blocks; called once by each worker.
+        load: the clips of blocks, `size` in a batch at most where it is given; called once by each worker.
         compute: features of the next so many clips.
         reporter: knows workers that have nothing to do.
     """
@@ -81,7 +81,7 @@ def compute_shared(
                 taken.append((block, len(own["path"])))
                 yield own
 
-        clips = load(take())
+        clips = load(take(), size=size)  # no more of them are taken ahead
         while clips.are_left():
             block, n_clips = taken.popleft()
             held[block] = [batch._replace(features=batch.features.copy()) for batch in compute(n_clips, clips)]

@@ -45,7 +45,7 @@ def write_ledger(path: Place, parts: Callable[[], Iterator[Columns]], *, n_clips
     Equal rows give equal bytes.
     """
     first = Hashes.join((part["audio_hash"] for part in parts()), n_clips).find_first()
-    give_back_memory()  # that of the hashes, which is as much as all that is to come
+    give_back_memory(n_clips)  # that of the hashes, which is as much as all that is to come
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
         for table in _regroup(parts()):

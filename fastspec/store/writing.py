@@ -238,7 +238,7 @@ class StoreWriter:
         write_valid_frames(self.path, valid_frames)
         valid_frames_digest = hash_chunk(valid_frames)
         del valid_frames  # what is not needed beside the ledger gives way to it
-        give_back_memory()
+        give_back_memory(self.layout.n_clips)
         ledger = self.path / "ledger.parquet"
         write_ledger(ledger, lambda: chain.from_iterable(map(self._ledger_of, partitions)), n_clips=self.layout.n_clips)
         _consolidate(self.path)
