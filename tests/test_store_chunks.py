@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import zarr
 
-from fastspec import preset
+from fastspec import featurize, preset
 from fastspec.corpus.manifest import table_of_paths
 from fastspec.errors import StoreError
-from fastspec.store import Layout, StoreWriter
+from fastspec.store import Layout, StoreWriter, open_store
 from fastspec.store.chunks import PlainChunk
 from fastspec.store.hashes import hash_chunk
 from fastspec.store.place import list_files
+from fastspec.store.reading import chunk_file
 
 RECIPE = preset("torchaudio", log="db", clip_s=5.0)
 
@@ -101,3 +103,44 @@ def resident_pages(mapped):
     del view
     assert answer == 0, os.strerror(ctypes.get_errno())
     return table & 1
+
+
+@pytest.mark.parametrize("place", ["zstd", "url"])
+def test_chunks_of_clips_that_failed__are_written_by_any_number_of_workers(place, tmp_path):
+    """Zarr writes no chunk that holds nothing but its fill value, unless it is told to; its own settings are for all threads at once."""
+    for i in range(48):
+        (tmp_path / "c" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "c" / "a" / f"{i:02}.wav").write_bytes(b"not audio")
+    output = f"memory://chunks/{tmp_path.name}.zarr" if place == "url" else tmp_path / "s.zarr"
+    recipe = preset("torchaudio", n_fft=512, win_length=400, hop_length=5, n_mels=128, log="db", clip_s=1.0)
+    for _ in range(5):
+        store = featurize(
+            tmp_path / "c", output, recipe=recipe, workers=4, overwrite=True, compression="zstd" if place == "zstd" else "none"
+        )
+        assert zarr.config.get("array.write_empty_chunks") is False
+        assert np.isnan(open_store(store.path).features[:]).all()
+
+
+def test_chunk_that_is_a_link_to_nothing__is_missing(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.1), 16000)
+    store = featurize(tmp_path / "a.wav", tmp_path / "s.zarr", recipe=RECIPE)
+    (chunk := chunk_file(store.path, 0)).unlink()
+    chunk.symlink_to("elsewhere")
+    with pytest.raises(StoreError, match="features/c/0/0/0 is missing"):
+        open_store(store.path)
+
+
+def test_unfinished_store_without_its_metadata__is_refused_before_anything_is_computed(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(8000, 0.1), 16000)
+    store = featurize(tmp_path / "a.wav", tmp_path / "s.zarr", recipe=RECIPE)
+    (store.path / "finished.json").unlink()
+    (store.path / "features" / "zarr.json").unlink()
+    with pytest.raises(StoreError, match=r"features/zarr.json is not what was written; give --overwrite to start anew"):
+        featurize(tmp_path / "a.wav", tmp_path / "s.zarr", recipe=RECIPE, resume=True)
+
+
+def test_chunk_that_is_given_too_few_clips__does_not_end(tmp_path):
+    writer = new_writer(tmp_path / "s.zarr", "float32", "none")
+    with pytest.raises(ValueError, match=r"a chunk of .* clips was given 3"):
+        writer.write_chunk(0, np.zeros((3, *RECIPE.shape), np.float32))
+    assert list_files(writer.path / "features") == {"zarr.json"}

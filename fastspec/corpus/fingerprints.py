@@ -37,8 +37,12 @@ def _tell(manifest: Manifest, paths: Sequence[str]) -> list[str | None]:
     recordings = manifest.recordings
     if not isinstance(recordings, Several):
         return recordings.fingerprints(paths) if isinstance(recordings, Fingerprinted) else [None] * len(paths)
-    told: dict[str, str | None] = {}
-    for inner in {id(inner): inner for inner, _ in map(recordings.places.__getitem__, paths)}.values():
-        own = [path for path in paths if recordings.places[path][0] is inner]
-        told |= zip(own, _tell(inner, [recordings.places[path][1] for path in own]), strict=True)
-    return [told[path] for path in paths]
+    own: dict[int, list[int]] = {}
+    for i, path in enumerate(paths):
+        own.setdefault(id(recordings.places[path][0]), []).append(i)
+    told: list[str | None] = [None] * len(paths)
+    for places in own.values():
+        inner = recordings.places[paths[places[0]]][0]
+        for i, fingerprint in zip(places, _tell(inner, [recordings.places[paths[i]][1] for i in places]), strict=True):
+            told[i] = fingerprint
+    return told

@@ -147,7 +147,7 @@ class _Turns:
 
     def _help(self) -> None:
         """Have the oldest offer taken up in each turn that nobody waits for."""
-        while self._offers and self._is_spare():
+        while self._offers and self._free > self._waiting:
             self._free -= 1
             helpers = next(iter(self._offers))
             helpers.at_work.append(self._pool.submit(self._take_up, helpers, self._offers[helpers]))
@@ -156,16 +156,13 @@ class _Turns:
         with self._changed:
             pass  # whoever offered it knows of this helper, before there is anything to wait for
         with _Turn(self, self._stopwatch):
+            is_left = False
             try:
-                work(lambda: self._waiting > self._free)
+                is_left = work(lambda: self._waiting > self._free)
             finally:
-                with self._changed:
-                    if self._is_spare(less=0):  # it ended because nothing is left
+                if not is_left:
+                    with self._changed:
                         self._offers.pop(helpers, None)
-
-    def _is_spare(self, less: int = 1) -> bool:
-        """Whether there would be no fewer turns than tasks that wait if so many were taken."""
-        return self._free - less >= self._waiting
 
 
 class _Turn:

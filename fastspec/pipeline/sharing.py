@@ -72,7 +72,7 @@ def compute_shared(
     """
     blocks, held = Blocks(rows, size), dict[int, list[ComputedBatch]]()
 
-    def help_from_the_back(is_wanted: Callable[[], bool]) -> None:
+    def help_from_the_back(is_wanted: Callable[[], bool]) -> bool:
         taken: deque[tuple[int, int]] = deque()
 
         def take() -> Iterator[RowColumns]:
@@ -85,6 +85,7 @@ def compute_shared(
         while clips.are_left():
             block, n_clips = taken.popleft()
             held[block] = [batch._replace(features=batch.features.copy()) for batch in compute(n_clips, clips)]
+        return blocks.are_left()
 
     with reporter.offer(help_from_the_back) as helpers:
         try:

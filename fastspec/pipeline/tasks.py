@@ -23,7 +23,7 @@ from fastspec.pipeline.work import Stopped, Tally
 from fastspec.timing import Stopwatch
 
 Result = TypeVar("Result")
-Offered = Callable[[Callable[[], bool]], None]
+Offered = Callable[[Callable[[], bool]], bool]
 Result_co = TypeVar("Result_co", covariant=True)
 
 
@@ -48,7 +48,8 @@ class Reporter(Protocol):
     def offer(self, work: Offered, /) -> AbstractContextManager[Helpers]:
         """Some of the task's work, which other workers do when they have nothing else to do; none of them is at it after the block.
 
-        `work` does what is left, and is given what tells whether its worker is wanted elsewhere: then it ends.
+        `work` does what is left, and is given what tells whether its worker is wanted elsewhere: then it ends. It answers whether
+        something is left.
         """
 
     def add(self, clips: int, failed: int) -> None:

@@ -23,11 +23,13 @@ class ChunkWriter(ABC):
 
     Args:
         layout: of the store.
+        n_clips: of the chunk.
         explained: around whatever the system may refuse.
     """
 
-    def __init__(self, layout: Layout, explained: Callable[[], AbstractContextManager[None]]) -> None:
-        self._layout, self._explained, self._hash, self._n_clips = layout, explained, xxhash.xxh3_128(), 0
+    def __init__(self, layout: Layout, n_clips: int, explained: Callable[[], AbstractContextManager[None]]) -> None:
+        self._layout, self._wanted, self._explained = layout, n_clips, explained
+        self._hash, self._n_clips = xxhash.xxh3_128(), 0
         with explained():
             self._begin()
 
@@ -40,7 +42,9 @@ class ChunkWriter(ABC):
         self._n_clips += len(features)
 
     def end(self) -> None:
-        """All clips were given."""
+        """All clips were given. ValueError: they were not."""
+        if self._n_clips != self._wanted:
+            raise ValueError(f"a chunk of {self._wanted} clips was given {self._n_clips}")
         with self._explained():
             self._end()
 
@@ -70,9 +74,9 @@ class PlainChunk(ChunkWriter):
     each part to begin writing it to the disk, so that whoever flushes the chunk has little to wait for.
     """
 
-    def __init__(self, file: Path, layout: Layout, explained: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, file: Path, layout: Layout, n_clips: int, explained: Callable[[], AbstractContextManager[None]]) -> None:
         self._file, self._temporary = file, file.with_name(f".{file.name}-{secrets.token_hex(8)}")
-        super().__init__(layout, explained)
+        super().__init__(layout, n_clips, explained)
 
     def _begin(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,7 @@ class PlainChunk(ChunkWriter):
         """See `ChunkWriter`."""
         with suppress(OSError):
             self._stream.close()
+        with suppress(OSError):
             self._temporary.unlink(missing_ok=True)
 
     def _write(self, data: memoryview) -> None:
@@ -111,22 +116,21 @@ class GatheredChunk(ChunkWriter):
         self,
         write: Callable[[NDArray[np.floating]], None],
         layout: Layout,
-        explained: Callable[[], AbstractContextManager[None]],
-        *,
         n_clips: int,
+        explained: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self._write, self._size = write, n_clips
-        super().__init__(layout, explained)
+        self._write = write
+        super().__init__(layout, n_clips, explained)
 
     def _begin(self) -> None:
-        self._bytes = np.empty(self._size * self._layout.clip_bytes, np.uint8)
+        self._bytes = np.empty(self._wanted * self._layout.clip_bytes, np.uint8)
 
     def _take(self, data: memoryview) -> None:
         at = self._n_clips * self._layout.clip_bytes
         self._bytes[at : at + len(data)] = np.frombuffer(data, np.uint8)
 
     def _end(self) -> None:
-        self._write(self._bytes.view(np.dtype(self._layout.dtype).newbyteorder("<")).reshape(self._size, *self._layout.shape[1:]))
+        self._write(self._bytes.view(np.dtype(self._layout.dtype).newbyteorder("<")).reshape(self._wanted, *self._layout.shape[1:]))
 
     def abandon(self) -> None:
         """See `ChunkWriter`."""

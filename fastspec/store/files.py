@@ -12,14 +12,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from fastspec.corpus.place import one_line
+from fastspec.errors import FastspecError, StoreError
 from fastspec.store.place import DRAFT, IDENTITY, Place, StoreUrl, list_files, removed_prefix
 
 _SYNC_FILE_RANGE_WRITE = 2  # Linux
 
 
 @contextmanager
-def writing(place: Place) -> Iterator[Path]:
-    """A local file to write to, which becomes the one at `place` when the block ends well: a reader sees all of it or nothing."""
+def writing(place: Place, *, flushed: bool = True) -> Iterator[Path]:
+    """A local file to write to, which becomes the one at `place` when the block ends well: a reader sees all of it or nothing.
+
+    One that is not `flushed` to the disk may be lost with the machine's power.
+    """
     if isinstance(place, StoreUrl):
         with tempfile.TemporaryDirectory() as folder:
             yield (temporary := Path(folder) / place.name)
@@ -29,21 +36,23 @@ def writing(place: Place) -> Iterator[Path]:
     temporary = place.with_name(f".{place.name}-{secrets.token_hex(8)}")
     try:
         yield temporary
-        sync_file(temporary)
+        if flushed:
+            sync_file(temporary)
         temporary.replace(place)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    sync_folder(place.parent)
+    if flushed:
+        sync_folder(place.parent)
 
 
-def write_atomically(place: Place, data: bytes) -> None:
+def write_atomically(place: Place, data: bytes, *, flushed: bool = True) -> None:
     """Write a file so that a reader sees all of it or nothing: flushed to the disk and renamed, or in one request."""
     if isinstance(place, StoreUrl):
         place.write(data)
         return
-    with writing(place) as temporary:
+    with writing(place, flushed=flushed) as temporary:
         temporary.write_bytes(data)
 
 
@@ -85,7 +94,7 @@ def sync_file(path: Path) -> None:
 
 
 def begin_flushing(descriptor: int, at: int, size: int) -> None:
-    """Have the system begin to flush a stretch of a file to the disk, without waiting; where it cannot be asked to, nothing happens.
+    """Have the system begin to flush a stretch of a file to the disk; it waits where the disk has too much to do already.
 
     Whoever flushes the file later has less to wait for. What was written stays in memory for those who read it.
     """
@@ -151,3 +160,21 @@ def _remove_objects(place: StoreUrl) -> None:
     (place / IDENTITY).unlink(missing_ok=True)
     place.remove_below(sorted(names - {DRAFT, IDENTITY}))
     (place / DRAFT).unlink()
+
+
+@contextmanager
+def explained(path: Place) -> Iterator[None]:
+    """A disk that is full, or anything else that the system refuses, as one line that says how to go on."""
+    # Behind a URL Zarr lets through whatever the file system's library raises.
+    refused = (OSError, pl.exceptions.PolarsError) if isinstance(path, Path) else Exception
+    try:
+        yield
+    except FastspecError:
+        raise
+    except refused as error:
+        raise StoreError(f"{path} cannot be written: {reason_of(error)}; what is done is kept, go on with --resume") from None
+
+
+def reason_of(error: Exception) -> str:
+    """What the system, or a library, says of it."""
+    return getattr(error, "strerror", None) or one_line(error)

@@ -57,8 +57,11 @@ def pack_columns(columns: Columns) -> bytes:
     unknown = {name: places for name, values in numbers.items() if (places := _find_unknown(values))}
     for name in unknown:
         numbers[name] = [value or 0 for value in numbers[name]]
+    arrays = [np.asarray(numbers[name], kind) for name, kind in _NUMBERS.items()]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("a number of the ledger is NaN or infinite")
     head = json.dumps({"rows": n_rows, "texts": texts, "unknown": unknown})
-    return b"\n".join([head.encode(), b"".join(np.asarray(numbers[name], kind).tobytes() for name, kind in _NUMBERS.items())])
+    return b"\n".join([head.encode(), b"".join(array.tobytes() for array in arrays)])
 
 
 def unpack_columns(packed: bytes) -> Columns:

@@ -7,7 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Self
@@ -17,10 +17,19 @@ import polars as pl
 import zarr
 from numpy.typing import NDArray
 
-from fastspec.corpus.place import one_line
-from fastspec.errors import FastspecError, StoreError
+from fastspec.errors import StoreError
 from fastspec.store.chunks import ChunkWriter, GatheredChunk, PlainChunk
-from fastspec.store.files import remove_tree, sync_folder, sync_together, sync_tree, upload_tree, write_atomically, write_record
+from fastspec.store.files import (
+    explained,
+    reason_of,
+    remove_tree,
+    sync_folder,
+    sync_together,
+    sync_tree,
+    upload_tree,
+    write_atomically,
+    write_record,
+)
 from fastspec.store.hashes import as_bytes, hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
@@ -30,10 +39,8 @@ from fastspec.store.packing import Columns, join_columns, unpack_columns
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 from fastspec.store.source import Source
-from fastspec.store.zarr_json import array_metadata, group_metadata, to_json
+from fastspec.store.zarr_json import array_metadata, consolidate, features_metadata, group_metadata, to_json
 
-# Empty chunks are written like others, or a store of failed clips would depend on what a fill value is.
-_ZARR_OPTIONS = {"array.write_empty_chunks": True}
 _VALID_FRAMES_CHUNK = 1 << 16
 
 
@@ -59,7 +66,7 @@ class StoreWriter:
             StoreError: its folder cannot be written.
         """
         if isinstance(path, StoreUrl):
-            with _explained(path), tempfile.TemporaryDirectory() as folder:
+            with explained(path), tempfile.TemporaryDirectory() as folder:
                 _write_draft(Path(folder), layout, manifest, source)
                 upload_tree(Path(folder), path)
             return cls(path, layout)
@@ -74,7 +81,7 @@ class StoreWriter:
                 shutil.rmtree(draft, ignore_errors=True)
             if not isinstance(error, OSError | pl.exceptions.PolarsError):
                 raise
-            raise StoreError(f"{path} cannot be created: {_reason(error)}; choose a folder that can be written") from None
+            raise StoreError(f"{path} cannot be created: {reason_of(error)}; choose a folder that can be written") from None
         sync_folder(path.parent)
         return cls(path, layout)
 
@@ -84,7 +91,7 @@ class StoreWriter:
 
         manifest: one row a clip, with a column `stale` (Boolean): clips whose features are to be computed.
         """
-        with _explained(path), tempfile.TemporaryDirectory(dir=path if isinstance(path, Path) else None, prefix=".update-") as folder:
+        with explained(path), tempfile.TemporaryDirectory(dir=path if isinstance(path, Path) else None, prefix=".update-") as folder:
             draft = Path(folder) / "update"
             (draft / "commits").mkdir(parents=True)
             manifest.write_parquet(draft / "manifest.parquet")
@@ -103,7 +110,7 @@ class StoreWriter:
         """The store at `path`, whose update was begun."""
         home = path / "update"
         layout = Layout.read(home)
-        with _explained(path):
+        with explained(path):
             open_array(path / "features", "r+").resize(layout.shape)
         return cls(path, layout, home=home)
 
@@ -112,9 +119,15 @@ class StoreWriter:
         """The unfinished store at `path`.
 
         Raises:
-            StoreError: it was made from another recipe, manifest or version of what computes it.
+            StoreError: it was made from another recipe, manifest or version of what computes it, or it is damaged.
         """
         Layout.read(path).check_same(layout, path)
+        try:
+            shape = open_array(path / "features", "r").shape
+        except (OSError, ValueError, KeyError, TypeError):
+            shape = None
+        if shape != layout.shape:
+            raise StoreError(f"{path} is damaged: features/zarr.json is not what was written; give --overwrite to start anew")
         return cls(path, layout)
 
     def pending(self) -> list[int]:
@@ -134,7 +147,7 @@ class StoreWriter:
         """
         mark = self._home / "commits" / f"{partition:06}.underway"
         died = mark.exists()
-        with _explained(self.path):
+        with explained(self.path):
             mark.touch() if isinstance(mark, Path) else mark.write(b"")
         try:
             yield died
@@ -163,11 +176,11 @@ class StoreWriter:
             raise
 
     def _begin_chunk(self, start: int) -> ChunkWriter:
-        layout, explained = self.layout, partial(_explained, self.path)
-        if isinstance(self.path, Path) and layout.compression == "none":
-            return PlainChunk(self.path / chunk_name(start // layout.chunk_clips), layout, explained)
+        layout, refused = self.layout, partial(explained, self.path)
         n_clips = min(layout.chunk_clips, layout.n_clips - start)
-        return GatheredChunk(partial(self._write_by_zarr, start), layout, explained, n_clips=n_clips)
+        if isinstance(self.path, Path) and layout.compression == "none":
+            return PlainChunk(self.path / chunk_name(start // layout.chunk_clips), layout, n_clips, refused)
+        return GatheredChunk(partial(self._write_by_zarr, start), layout, n_clips, refused)
 
     def write_chunk(self, start: int, features: NDArray[np.floating]) -> str:
         """Write the clips from `start`, one whole chunk (fewer only at the end), as `writing_chunk` does.
@@ -181,8 +194,13 @@ class StoreWriter:
     def _write_by_zarr(self, start: int, features: NDArray[np.floating]) -> None:
         if isinstance(self.path, StoreUrl):
             check_lease(self.path)
-        with zarr.config.set(_ZARR_OPTIONS):
-            open_array(self.path / "features", "r+")[start : start + len(features)] = features
+        self._array[start : start + len(features)] = features
+
+    @cached_property
+    def _array(self) -> "zarr.Array[Any]":
+        # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is. Not by Zarr's settings,
+        # which are the whole process's.
+        return open_array(self.path / "features", "r+").with_config({"write_empty_chunks": True})
 
     def sync(self, chunks: Iterable[int]) -> None:
         """Flush chunks to the disk; an object is there once it is written."""
@@ -190,7 +208,7 @@ class StoreWriter:
             files = [Path(str(chunk_file(self.path, chunk))) for chunk in chunks]
             # With the names of folders that are new, up to `features`.
             folders = dict.fromkeys(folder for file in files for folder in list(file.parents)[:4])
-            with _explained(self.path):
+            with explained(self.path):
                 sync_together([*files, *folders])
 
     def commit(
@@ -214,7 +232,7 @@ class StoreWriter:
             "timings": dict(timings or {}),
             "parts": list(map(len, parts)),
         }
-        with _explained(self.path):
+        with explained(self.path):
             if isinstance(self.path, StoreUrl):
                 check_lease(self.path)
             write_record(self._commit_path(partition), json.dumps(head).encode() + b"\n" + b"".join(parts))
@@ -224,7 +242,7 @@ class StoreWriter:
         if not is_finished(self.path):
             if pending := self.pending():
                 raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
-            with _explained(self.path):
+            with explained(self.path):
                 self._write_the_rest()
             sweep_finished(self.path)
             return FeatureStore(self.path, self.layout)
@@ -241,7 +259,7 @@ class StoreWriter:
         give_back_memory(self.layout.n_clips)
         ledger = self.path / "ledger.parquet"
         write_ledger(ledger, lambda: chain.from_iterable(map(self._ledger_of, partitions)), n_clips=self.layout.n_clips)
-        _consolidate(self.path)
+        consolidate(self.path)
         self._write_timings([record["timings"] for record in records])
         self._sweep_features()
         finished = {
@@ -261,21 +279,21 @@ class StoreWriter:
         """A row a partition: its clips, and the milliseconds of each stage."""
         rows = [self._clips_of(p) | timings[p] for p in range(self.layout.n_partitions)]
         pl.DataFrame(rows, infer_schema_length=None).write_parquet(buffer := io.BytesIO())
-        place = self.path / "timings" / "partitions.parquet"
-        if isinstance(place, StoreUrl):
-            place.write(buffer.getvalue())
-        else:
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(buffer.getvalue())  # not flushed: nothing depends on it
+        if isinstance(self.path, Path):
+            (self.path / "timings").mkdir(exist_ok=True)
+        write_atomically(self.path / "timings" / "partitions.parquet", buffer.getvalue(), flushed=False)
 
     def _clips_of(self, partition: int) -> dict[str, Any]:
         chunks = list(self.layout.chunks(partition))
         return {"partition": partition, "first_clip": chunks[0][1], "clips": chunks[-1][2] - chunks[0][1]}
 
     def _sweep_features(self) -> None:
-        """Remove what a kill left beside the chunks."""
+        """Remove what a kill left beside the chunks, all of which are there."""
         chunks = {chunk_name(i).removeprefix("features/") for i in range(self.layout.n_chunks)}
-        for name in list_files(self.path / "features") - chunks - {"zarr.json"}:
+        files = list_files(self.path / "features")
+        if missing := sorted(chunks - files):
+            raise StoreError(f"{self.path} is damaged: features/{missing[0]} was written and is not there; give --overwrite to start anew")
+        for name in files - chunks - {"zarr.json"}:
             (self.path / "features" / name).unlink()
 
     def _record(self, partition: int) -> dict[str, Any]:
@@ -306,31 +324,12 @@ def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: So
     about = {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest(), "parts": parts}
     (draft / "zarr.json").write_bytes(to_json(group_metadata({"fastspec": about})))
     (draft / "features").mkdir()
-    (draft / "features" / "zarr.json").write_bytes(to_json(_describe_features(layout)))
+    (draft / "features" / "zarr.json").write_bytes(to_json(features_metadata(layout)))
     (draft / "commits").mkdir()
     manifest.lazy().sink_parquet(draft / "manifest.parquet", row_group_size=ROW_GROUP)
     (draft / "source.json").write_text((source or Source()).to_json())
     (draft / "fastspec.json").write_text(layout.to_json())
     sync_tree(draft)
-
-
-def _describe_features(layout: Layout) -> dict[str, Any]:
-    return array_metadata(
-        layout.shape,
-        layout.dtype,
-        chunks=(layout.chunk_clips, *layout.shape[1:]),
-        dimensions=("clips", "frames", "bands"),
-        fill_value="NaN",
-        compressed=layout.compression == "zstd",
-    )
-
-
-def _consolidate(path: Place) -> None:
-    """Put the metadata of both arrays into that of their group: readers need not look for them among files that are not Zarr's."""
-    group = json.loads((path / "zarr.json").read_bytes())
-    arrays = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
-    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    write_atomically(path / "zarr.json", to_json(group))
 
 
 class _SharedWriter(StoreWriter):
@@ -403,23 +402,6 @@ def read_ledger(path: Place) -> pl.DataFrame:
         return open_store(path).ledger
     home = path / "update" if is_updating(path) else path
     return make_ledger(StoreWriter(path, Layout.read(home), home=home).rows_done())
-
-
-@contextmanager
-def _explained(path: Place) -> Iterator[None]:
-    """A disk that is full, or anything else that the system refuses, as one line that says how to go on."""
-    # Behind a URL Zarr lets through whatever the file system's library raises.
-    refused = (OSError, pl.exceptions.PolarsError) if isinstance(path, Path) else Exception
-    try:
-        yield
-    except FastspecError:
-        raise
-    except refused as error:
-        raise StoreError(f"{path} cannot be written: {_reason(error)}; what is done is kept, go on with --resume") from None
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or one_line(error)
 
 
 def sweep_finished(path: Place) -> None:

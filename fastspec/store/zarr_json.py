@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from fastspec.store.files import write_atomically
+from fastspec.store.layout import Layout
+from fastspec.store.place import Place
+
 ZSTD_LEVEL = 3
 
 
@@ -47,6 +51,26 @@ def array_metadata(
         "node_type": "array",
         "storage_transformers": [],
     }
+
+
+def features_metadata(layout: Layout) -> dict[str, Any]:
+    """Of a store's features."""
+    return array_metadata(
+        layout.shape,
+        layout.dtype,
+        chunks=(layout.chunk_clips, *layout.shape[1:]),
+        dimensions=("clips", "frames", "bands"),
+        fill_value="NaN",
+        compressed=layout.compression == "zstd",
+    )
+
+
+def consolidate(store: Place) -> None:
+    """Put the metadata of both arrays into that of their group: readers need not look for them among files that are not Zarr's."""
+    group = json.loads((store / "zarr.json").read_bytes())
+    arrays = {name: json.loads((store / name / "zarr.json").read_bytes()) for name in ("features", "valid_frames")}
+    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    write_atomically(store / "zarr.json", to_json(group))
 
 
 def to_json(metadata: Mapping[str, Any]) -> bytes:
