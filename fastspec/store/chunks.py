@@ -16,6 +16,8 @@ from fastspec.store.layout import Layout
 
 # Of the last chunk, where clips are missing: so many bytes at a time.
 _FILLED_BYTES = 1 << 20
+# The system is not asked to begin writing fewer to the disk.
+_FLUSHED_BYTES = 1 << 19
 
 
 class ChunkWriter(ABC):
@@ -81,6 +83,7 @@ class PlainChunk(ChunkWriter):
     def _begin(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._stream = self._temporary.open("wb", buffering=0)
+        self._written = self._flushed = 0
 
     def _take(self, data: memoryview) -> None:
         self._write(data)
@@ -103,10 +106,12 @@ class PlainChunk(ChunkWriter):
             self._temporary.unlink(missing_ok=True)
 
     def _write(self, data: memoryview) -> None:
-        at, size = self._stream.tell(), len(data)
+        self._written += len(data)
         while data:
             data = data[self._stream.write(data) :]
-        begin_flushing(self._stream.fileno(), at, size)
+        if self._written - self._flushed >= _FLUSHED_BYTES:
+            begin_flushing(self._stream.fileno(), self._flushed, self._written - self._flushed)
+            self._flushed = self._written
 
 
 class GatheredChunk(ChunkWriter):
