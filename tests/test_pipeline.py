@@ -170,7 +170,7 @@ featurize(read_corpus(corpus), store, recipe=Recipe.from_json(*rest), workers=2)
 # While the store is drafted; before the chunks of the first partition are flushed and of the last; before the first commit and the last;
 # before the ledger, what comes after it and the mark that all is done; while old valid frames are removed; while commit records are.
 INSTANTS = [("sync_tree", 1), ("sync_together", 1), ("sync_together", 3), ("write_record", 1), ("write_record", 3), ("write_ledger", 1)]
-INSTANTS += [("write_atomically", 1), ("write_atomically", 3), ("remove_tree", 1), ("remove_tree", 2)]
+INSTANTS += [("consolidate", 1), ("write_atomically", 1), ("write_atomically", 2), ("remove_tree", 1), ("remove_tree", 2)]
 
 
 @pytest.mark.parametrize("function, call", INSTANTS)

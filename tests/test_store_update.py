@@ -171,7 +171,7 @@ UPDATE = DYING + "update(store, corpus, workers=2)"
 
 # While the plan is written; before chunks are flushed; before a commit; before ledger, timings, manifest, layout and hashes; at the end.
 INSTANTS = [("write_atomically", 1), ("sync_together", 1), ("sync_together", 3), ("write_record", 1), ("write_record", 3)]
-INSTANTS += [("write_atomically", n) for n in range(2, 7)] + [("remove_tree", 1), ("remove_tree", 2)]
+INSTANTS += [("write_atomically", n) for n in range(2, 6)] + [("consolidate", 1), ("remove_tree", 1), ("remove_tree", 2)]
 
 
 @pytest.mark.parametrize("function, call", INSTANTS)

@@ -24,11 +24,15 @@ from fastspec.pipeline.sharing import compute_shared
 from fastspec.pipeline.tasks import Reporter
 from fastspec.store import Layout, StoreWriter
 from fastspec.store.ledger import USABLE
+from fastspec.store.memory import give_back_memory
 from fastspec.store.packing import Columns, pack_columns
 from fastspec.timing import stage
 
 # That are objects at a time, here and where a ledger is written from what was committed: those of a chunk may take as much as it does.
 ROWS_TOGETHER = 4096
+
+# It takes some milliseconds; what partitions of a million rows leave between them is tens of megabytes.
+_GIVEN_BACK_EVERY_S = 0.25
 
 OnError = Literal["skip", "fail"]
 
@@ -104,6 +108,8 @@ class PartitionTask:
         hashes, ledger, valid = zip(*chunks, strict=True)
         parts = chain.from_iterable(ledger)
         self.writer.commit(self.partition, hashes=hashes, ledger=parts, valid_frames=np.concatenate(valid), timings=timings)
+        del hashes, ledger, valid, parts, chunks
+        give_back_memory(self.writer.layout.n_clips, every_s=_GIVEN_BACK_EVERY_S)
 
     def _computer(self, recordings: Recordings, reporter: Reporter) -> Callable[[RowColumns], Generator[ComputedBatch, None, None]]:
         """What computes rows of chunks that share recordings, each of which is decoded once."""
