@@ -206,13 +206,15 @@ class _Run:
 
     def _answer(self, future: "Future[Answer[Any]]", name: str) -> Answer[Any]:
         from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
 
         try:
             answer: Answer[Any] = future.result()
         except KilledWorker as error:
             raise WorkerError(describe_deaths(name, f"{counted(error.allowed_failures + 1, 'worker')} ended that had it")) from None
         except (CancelledError, OSError, TimeoutError) as error:
-            if isinstance(error, CancelledError) or self._client.status != "running":
+            # No task raises that a connection was closed; the client may not know yet.
+            if isinstance(error, CancelledError | CommClosedError) or self._client.status != "running":
                 raise self._lost(error) from None
             raise
         except ImportError as error:
