@@ -32,7 +32,7 @@ from fastspec.timing import stage
 ROWS_TOGETHER = 4096
 
 # It takes some milliseconds; what partitions of a million rows leave between them is tens of megabytes.
-_GIVEN_BACK_EVERY_S = 0.25
+_GIVEN_BACK_EVERY_S = 0.1
 
 OnError = Literal["skip", "fail"]
 

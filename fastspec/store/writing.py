@@ -346,8 +346,13 @@ class _SharedWriter(StoreWriter):
     def writing_chunk(self, start: int) -> Iterator[ChunkWriter]:
         """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
         self._check_same()
-        with super().writing_chunk(start) as chunk:
-            yield chunk
+        try:
+            with super().writing_chunk(start) as chunk:
+                yield chunk
+                self._check_same()
+        except StoreError:
+            self._check_same()  # says more than that a file is not there
+            raise
 
     def commit(self, partition: int, **record: Any) -> None:
         """See `StoreWriter`. StoreError where the store was replaced meanwhile."""
