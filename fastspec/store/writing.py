@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastspec.errors import StoreError
 from fastspec.store.chunks import ChunkWriter, GatheredChunk, PlainChunk
+from fastspec.store.drafting import write_draft
 from fastspec.store.files import (
     explained,
     reason_of,
@@ -30,16 +31,16 @@ from fastspec.store.files import (
     write_atomically,
     write_record,
 )
-from fastspec.store.hashes import as_bytes, hash_chunk, hash_file
+from fastspec.store.hashes import hash_chunk, hash_file
 from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
-from fastspec.store.ledger import ROW_GROUP, make_ledger, write_ledger
+from fastspec.store.ledger import make_ledger, write_ledger
 from fastspec.store.memory import give_back_memory
 from fastspec.store.packing import Columns, join_columns, unpack_columns
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 from fastspec.store.source import Source
-from fastspec.store.zarr_json import array_metadata, consolidate, features_metadata, group_metadata, to_json
+from fastspec.store.zarr_json import consolidate, write_numbers
 
 _VALID_FRAMES_CHUNK = 1 << 16
 
@@ -67,14 +68,15 @@ class StoreWriter:
         """
         if isinstance(path, StoreUrl):
             with explained(path), tempfile.TemporaryDirectory() as folder:
-                _write_draft(Path(folder), layout, manifest, source)
+                write_draft(Path(folder), layout, manifest, source)
                 upload_tree(Path(folder), path)
             return cls(path, layout)
         draft = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=draft_prefix(path)))
-            _write_draft(draft, layout, manifest, source)
+            write_draft(draft, layout, manifest, source)
+            sync_tree(draft)
             draft.rename(path)
         except BaseException as error:
             if draft is not None:
@@ -198,8 +200,7 @@ class StoreWriter:
 
     @cached_property
     def _array(self) -> "zarr.Array[Any]":
-        # Empty chunks are written like others, or a store of failed clips would depend on what a fill value is. Not by Zarr's settings,
-        # which are the whole process's.
+        # Empty chunks are written like others. Not by Zarr's settings, which are the whole process's.
         return open_array(self.path / "features", "r+").with_config({"write_empty_chunks": True})
 
     def sync(self, chunks: Iterable[int]) -> None:
@@ -226,12 +227,8 @@ class StoreWriter:
         """
         self.sync(chunk for chunk, _, _ in self.layout.chunks(partition))
         parts = list(ledger)
-        head = {
-            "hashes": list(hashes),
-            "valid_frames": valid_frames.tolist(),
-            "timings": dict(timings or {}),
-            "parts": list(map(len, parts)),
-        }
+        head = {"hashes": list(hashes), "valid_frames": valid_frames.tolist(), "timings": dict(timings or {})}
+        head["parts"] = [len(part) for part in parts]
         with explained(self.path):
             if isinstance(self.path, StoreUrl):
                 check_lease(self.path)
@@ -239,15 +236,14 @@ class StoreWriter:
 
     def finish(self) -> FeatureStore:
         """Write what is known only when all partitions are: valid frames, ledger, hashes; then the mark that the store is whole."""
-        if not is_finished(self.path):
+        whole = is_finished(self.path)
+        if not whole:
             if pending := self.pending():
                 raise StoreError(f"{self.path} has {len(pending)} partitions to do; resume it")
             with explained(self.path):
                 self._write_the_rest()
-            sweep_finished(self.path)
-            return FeatureStore(self.path, self.layout)
         sweep_finished(self.path)
-        return open_store(self.path)
+        return open_store(self.path) if whole else FeatureStore(self.path, self.layout)
 
     def _write_the_rest(self) -> None:
         partitions = range(self.layout.n_partitions)
@@ -317,21 +313,6 @@ class StoreWriter:
         return self._home / "commits" / f"{partition:06}.record"
 
 
-def _write_draft(draft: Path, layout: Layout, manifest: pl.DataFrame, source: Source | None) -> None:
-    """A store with nothing in it, in an empty folder."""
-    draft.chmod(0o755)  # mkdtemp makes it private
-    parts = {name: [part.start, part.stop] for name, part in layout.recipe.spec.parts().items()}
-    about = {"recipe": layout.recipe.to_dict(), "digest": layout.recipe.digest(), "parts": parts}
-    (draft / "zarr.json").write_bytes(to_json(group_metadata({"fastspec": about})))
-    (draft / "features").mkdir()
-    (draft / "features" / "zarr.json").write_bytes(to_json(features_metadata(layout)))
-    (draft / "commits").mkdir()
-    manifest.lazy().sink_parquet(draft / "manifest.parquet", row_group_size=ROW_GROUP)
-    (draft / "source.json").write_text((source or Source()).to_json())
-    (draft / "fastspec.json").write_text(layout.to_json())
-    sync_tree(draft)
-
-
 class _SharedWriter(StoreWriter):
     """The store of another process's writer: this process has no lock on it, and may be told late that the run is over."""
 
@@ -387,13 +368,7 @@ def write_valid_frames(path: Place, values: NDArray[np.int32]) -> None:
                 (path / "valid_frames" / name).upload(Path(folder) / "valid_frames" / name)
         return
     remove_tree(path / "valid_frames")
-    (path / "valid_frames" / "c").mkdir(parents=True)
-    about = array_metadata(values.shape, "int32", chunks=(_VALID_FRAMES_CHUNK,), dimensions=("clips",))
-    (path / "valid_frames" / "zarr.json").write_bytes(to_json(about))
-    for chunk, start in enumerate(range(0, len(values), _VALID_FRAMES_CHUNK)):
-        whole = np.zeros(_VALID_FRAMES_CHUNK, np.int32)
-        whole[: len(values) - start] = values[start : start + _VALID_FRAMES_CHUNK]
-        (path / "valid_frames" / "c" / str(chunk)).write_bytes(as_bytes(whole))
+    write_numbers(path / "valid_frames", values, chunk=_VALID_FRAMES_CHUNK, dimension="clips")
     sync_tree(path / "valid_frames")
 
 

@@ -5,11 +5,14 @@ Written here, since `zarr` takes as long for three such files as for all other f
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastspec.store.files import write_atomically
+from fastspec.store.hashes import as_bytes
 from fastspec.store.layout import Layout
 from fastspec.store.place import Place
 
@@ -63,6 +66,16 @@ def features_metadata(layout: Layout) -> dict[str, Any]:
         fill_value="NaN",
         compressed=layout.compression == "zstd",
     )
+
+
+def write_numbers(folder: Path, values: NDArray[np.int32], *, chunk: int, dimension: str) -> None:
+    """An array of one axis, `(values,)`, in a folder that is not there; not flushed to the disk."""
+    (folder / "c").mkdir(parents=True)
+    (folder / "zarr.json").write_bytes(to_json(array_metadata(values.shape, "int32", chunks=(chunk,), dimensions=(dimension,))))
+    for number, start in enumerate(range(0, len(values), chunk)):
+        whole = np.zeros(chunk, np.int32)
+        whole[: len(values) - start] = values[start : start + chunk]
+        (folder / "c" / str(number)).write_bytes(as_bytes(whole))
 
 
 def consolidate(store: Place) -> None:
