@@ -163,7 +163,7 @@ def kernel_target() -> str:
 
 @lru_cache(_PLANS)
 def make_plan(spec: FeatureSpec, lanes: Lanes) -> Plan:
-    """The kernels' view of a spec; one that was made lately is had again, which takes a hundredth of the time."""
+    """The kernels' view of a spec; one that was made lately is had again."""
     packed = spec.n_fft % 2 == 0
     length, passes = spec.window_length, fft.radices(spec.n_fft // 2 if packed else spec.n_fft)
     filters = bank(spec)

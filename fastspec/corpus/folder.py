@@ -38,7 +38,7 @@ class Files:
             return None
         names = [self.names.get(path, path) for path in paths] if self.names else paths
         prefix = f"{self.base}/"
-        # Only where one may be absolute: to join them takes ten times as long.
+        # They are joined as paths only where one may be absolute, since that takes much longer.
         return [str(self.base / name) if name[:1] in "/\\" else prefix + name for name in names]
 
     def fingerprints(self, paths: Sequence[str]) -> list[str | None]:

@@ -122,7 +122,7 @@ def list_files(folder: Place) -> set[str]:
 
 
 def _walk(folder: str, prefix: str) -> Iterator[str]:
-    """Not by rglob, which takes four times as long: all files of a store are listed when it is opened."""
+    """By scandir, which tells files from folders without a call for each: all files of a store are listed when it is opened."""
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

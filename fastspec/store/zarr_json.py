@@ -1,6 +1,6 @@
 """The metadata of a store's group and arrays, as Zarr 3 specifies them.
 
-Written here, since `zarr` takes as long for three such files as for all other files of a small store; tests compare them with its own.
+Written here, since `zarr` takes long for three such files beside what a short run takes; tests compare them with its own.
 """
 
 import json
