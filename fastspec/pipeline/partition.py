@@ -36,6 +36,8 @@ _GIVEN_BACK_EVERY_S = 0.1
 
 OnError = Literal["skip", "fail"]
 
+WrittenChunk = tuple[str, list[bytes], NDArray[np.int32]]
+
 
 class PackedChunk(NamedTuple):
     """The rows of a chunk.
@@ -97,19 +99,22 @@ class PartitionTask:
         """
         begun, timings = perf_counter(), {"compute_ms": 0.0, "write_ms": 0.0}
         with self.writer.underway(self.partition) as died:
-            recordings = self.isolation.recordings(died=died)
-            joined = self._computer(recordings, reporter)
-            chunks = [
-                self._write_chunk(start, chunk.rows, self._sharer(recordings, reporter) if chunk.alone else joined, timings)
-                for chunk, (_, start, _) in zip(self.packed, self.writer.layout.chunks(self.partition), strict=True)
-            ]
+            hashes, ledger, valid = zip(*self._write_chunks(died, reporter, timings), strict=True)
         timings["compute_ms"] = 1e3 * (perf_counter() - begun) - timings["write_ms"]
         reporter.step_aside()
-        hashes, ledger, valid = zip(*chunks, strict=True)
         parts = chain.from_iterable(ledger)
         self.writer.commit(self.partition, hashes=hashes, ledger=parts, valid_frames=np.concatenate(valid), timings=timings)
-        del hashes, ledger, valid, parts, chunks
+        del hashes, ledger, valid, parts
         give_back_memory(self.writer.layout.n_clips, every_s=_GIVEN_BACK_EVERY_S)
+
+    def _write_chunks(self, died: bool, reporter: Reporter, timings: dict[str, float]) -> list[WrittenChunk]:
+        """Compute and write all chunks; what decodes is gone afterwards, since a commit may take as long as a partition."""
+        recordings = self.isolation.recordings(died=died)
+        joined = self._computer(recordings, reporter)
+        return [
+            self._write_chunk(start, chunk.rows, self._sharer(recordings, reporter) if chunk.alone else joined, timings)
+            for chunk, (_, start, _) in zip(self.packed, self.writer.layout.chunks(self.partition), strict=True)
+        ]
 
     def _computer(self, recordings: Recordings, reporter: Reporter) -> Callable[[RowColumns], Generator[ComputedBatch, None, None]]:
         """What computes rows of chunks that share recordings, each of which is decoded once."""
@@ -144,7 +149,7 @@ class PartitionTask:
         packs: list[bytes],
         compute: Callable[[RowColumns], Generator[ComputedBatch, None, None]],
         timings: dict[str, float],
-    ) -> tuple[str, list[bytes], NDArray[np.int32]]:
+    ) -> WrittenChunk:
         """Compute and write a chunk: its hash, its rows of the ledger and its valid frames. Adds to `timings`."""
         ledger: list[bytes] = []
         valid_frames: list[NDArray[np.int32]] = []
