@@ -5,7 +5,7 @@ import pytest
 
 import fastspec.store.ledger as room
 from fastspec.store.ledger import make_ledger, write_ledger
-from fastspec.store.packing import SCHEMA, as_columns, pack_columns, unpack_columns
+from fastspec.store.packing import SCHEMA, as_columns, as_lists, pack_columns, unpack_columns, unpack_hashes
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def split(rows, size):
     """The rows in parts, as commit records give them."""
     rows = [dict.fromkeys(SCHEMA) | row for row in rows]
     packed = [pack_columns(as_columns(rows[i : i + size])) for i in range(0, len(rows), size)]
-    return lambda: map(unpack_columns, packed)
+    return lambda: iter(packed)
 
 
 @pytest.mark.parametrize("size", [1, 64, 100, 1000])
@@ -55,3 +55,35 @@ def test_ledger_of_some_clips__names_them_by_their_numbers(rows):
 def test_hash_of_zeros__is_a_hash_and_none_is_not():
     rows = [{"clip": i, "audio_hash": text} for i, text in enumerate(["0" * 32, None, "0" * 32, None])]
     assert make_ledger(rows)["duplicate_of"].to_list() == [None, None, 0, None]
+
+
+TEXTS = [
+    ["a", "b", "c", "d"],
+    ["a", "a", "a", "a"],
+    [None, "b", None, "d"],
+    [None] * 4,
+    ["é\n", '"', "\udcff".encode("utf-8", "replace").decode(), ""],
+]
+NUMBERS = [[1, 2, 3, 4], [0, 0, 0, 0], [None, 2, None, 0], [None] * 4]
+HASHES = [[f"{i:032x}" for i in range(4)], ["0" * 32, None, "f" * 32, None], [None] * 4]
+
+
+@pytest.mark.parametrize("group", [*TEXTS, ["a", "b", "c", "other"]])
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("hashes", HASHES)
+def test_packed_rows__come_back(group, number, hashes):
+    columns = {name: [None] * 4 for name in SCHEMA} | {"clip": [7, 8, 9, 10], "path": TEXTS[0], "group": group}
+    columns |= {"channel": number, "peak": [None if value is None else value / 4 for value in number], "audio_hash": hashes}
+    packed = pack_columns(columns)
+    assert as_lists(unpack_columns(packed)) == columns
+    assert list(unpack_columns(packed)) == list(SCHEMA)
+    numbers, known = unpack_hashes(packed)
+    assert known.tolist() == [text is not None for text in hashes]
+    assert [f"{high:016x}{low:016x}" for high, low in numbers.tolist()] == [text or "0" * 32 for text in hashes]
+
+
+@pytest.mark.parametrize(("column", "values"), [("peak", [1.0, float("nan")]), ("audio_hash", ["ab", "cd"]), ("label", ["a"])])
+def test_rows_that_are_none__are_refused(column, values):
+    columns = {name: [None] * 2 for name in SCHEMA} | {"clip": [0, 1], column: values}
+    with pytest.raises(ValueError, match=r"NaN|32 digits|have not 2 rows"):
+        pack_columns(columns)

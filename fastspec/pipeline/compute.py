@@ -254,6 +254,8 @@ def _find_starts(paths: Sequence[str], starts_s: Sequence[float], alone: bool) -
 
     Unless all are `alone`, the first and the last row are in none: their recordings may have more rows in the parts beside this one.
     """
+    if alone and not any(starts_s):
+        return [[0, len(paths)]]
     change = np.array([alone, *(path != after for path, after in pairwise(paths)), alone], np.bool_)
     single = (change[1:] & change[:-1] & (np.array(starts_s, np.float64) == 0)).astype(np.int8)
     edges: list[list[int]] = np.flatnonzero(np.diff(single, prepend=0, append=0)).reshape(-1, 2).tolist()

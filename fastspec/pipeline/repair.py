@@ -19,7 +19,7 @@ from fastspec.store import Damage, Layout, StoreWriter, find_damage
 from fastspec.store.hashes import hash_chunk
 from fastspec.store.ledger import write_ledger
 from fastspec.store.lock import locked
-from fastspec.store.packing import as_columns, pack_columns, unpack_columns
+from fastspec.store.packing import as_columns, pack_columns
 from fastspec.store.place import Place, locate_store
 from fastspec.store.reading import chunk_hashes, read_removed
 from fastspec.store.writing import write_valid_frames
@@ -101,4 +101,4 @@ def _mend(
     if "valid_frames" in files:
         write_valid_frames(path, np.concatenate([valid_frames for valid_frames, _ in told]))
     if "ledger.parquet" in files:
-        write_ledger(path / "ledger.parquet", lambda: (unpack_columns(packed) for _, packed in told), n_clips=layout.n_clips)
+        write_ledger(path / "ledger.parquet", lambda: (packed for _, packed in told), n_clips=layout.n_clips)

@@ -11,7 +11,7 @@ from polars.io.plugins import register_io_source
 from fastspec.store.files import writing
 from fastspec.store.memory import give_back_memory
 from fastspec.store.packing import SCHEMA as COMMITTED
-from fastspec.store.packing import Columns, join_columns
+from fastspec.store.packing import Columns, join_columns, unpack_columns, unpack_hashes
 from fastspec.store.place import Place
 
 SCHEMA = COMMITTED | {"duplicate_of": pl.Int64}
@@ -35,20 +35,20 @@ def make_ledger(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     [None, None, 0, None, None]
     """
     ledger = pl.DataFrame(list(rows), schema=SCHEMA)
-    clips, first = ledger["clip"].to_numpy(), Hashes.join([ledger["audio_hash"]], len(ledger)).find_first()
+    clips, first = ledger["clip"].to_numpy(), Hashes.of(ledger["audio_hash"]).find_first()
     return ledger.with_columns(_duplicates(clips, clips[first]))
 
 
-def write_ledger(path: Place, parts: Callable[[], Iterator[Columns]], *, n_clips: int) -> None:
-    """Write the ledger of so many rows in parts, which are gone through twice; memory holds a few parts and 24 bytes a clip.
+def write_ledger(path: Place, parts: Callable[[], Iterator[bytes]], *, n_clips: int) -> None:
+    """Write the ledger of so many rows in parts, packed, which are gone through twice; memory holds a few parts and 24 bytes a clip.
 
     Equal rows give equal bytes.
     """
-    first = Hashes.join((part["audio_hash"] for part in parts()), n_clips).find_first()
+    first = Hashes.join(map(unpack_hashes, parts()), n_clips).find_first()
     give_back_memory(n_clips)  # that of the hashes, which is as much as all that is to come
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-        for table in _regroup(parts()):
+        for table in _regroup(map(unpack_columns, parts())):
             clips = table["clip"].to_numpy()
             yield table.with_columns(_duplicates(clips, first[clips[0] : clips[-1] + 1])).select(columns or list(SCHEMA))
 
@@ -74,14 +74,19 @@ class Hashes(NamedTuple):
     known: NDArray[np.bool_]
 
     @classmethod
-    def join(cls, parts: Iterable[Iterable[str | None]], n_clips: int) -> Self:
-        """Of hexadecimal texts in parts."""
+    def of(cls, texts: pl.Series) -> Self:
+        """Of hexadecimal texts."""
+        digits = np.frombuffer(bytes.fromhex("".join((text or "").zfill(32) for text in texts)), ">u8").astype(np.uint64)
+        return cls(digits[::2], digits[1::2], texts.is_not_null().to_numpy())
+
+    @classmethod
+    def join(cls, parts: Iterable[tuple[NDArray[np.uint64], NDArray[np.bool_]]], n_clips: int) -> Self:
+        """Of parts, as `unpack_hashes` has each."""
         numbers, known, done = np.empty((2, n_clips), np.uint64), np.empty(n_clips, np.bool_), 0
-        for texts in parts:
-            digits = np.frombuffer(bytes.fromhex("".join((text or "").zfill(32) for text in texts)), ">u8").reshape(-1, 2)
-            some = slice(done, done + len(digits))
-            numbers[:, some], known[some] = digits.T, [bool(text) for text in texts]
-            done += len(digits)
+        for own, are_known in parts:
+            some = slice(done, done + len(own))
+            numbers[:, some], known[some] = own.T, are_known
+            done += len(own)
         return cls(numbers[0], numbers[1], known)
 
     def find_first(self) -> NDArray[np.uint32]:

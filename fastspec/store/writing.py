@@ -36,7 +36,7 @@ from fastspec.store.layout import Layout
 from fastspec.store.lease import check_lease
 from fastspec.store.ledger import make_ledger, write_ledger
 from fastspec.store.memory import give_back_memory
-from fastspec.store.packing import Columns, join_columns, unpack_columns
+from fastspec.store.packing import join_columns, unpack_columns
 from fastspec.store.place import Place, StoreUrl, draft_prefix, list_files, open_array, scan_table
 from fastspec.store.reading import FeatureStore, chunk_file, chunk_name, is_finished, is_store, is_updating, open_store
 from fastspec.store.source import Source
@@ -160,7 +160,7 @@ class StoreWriter:
         """Ledger rows of committed partitions, in order."""
         for partition in range(self.layout.n_partitions):
             with suppress(FileNotFoundError):
-                for part in self._ledger_of(partition):
+                for part in map(unpack_columns, self._ledger_of(partition)):
                     yield from join_columns([part]).iter_rows(named=True)
 
     @contextmanager
@@ -298,11 +298,10 @@ class StoreWriter:
             head: dict[str, Any] = json.loads(record.readline())
         return head | {"valid_frames": np.array(head["valid_frames"], np.int32)}
 
-    def _ledger_of(self, partition: int) -> Iterator[Columns]:
-        """The rows of the ledger that `commit` wrote, a part at a time."""
+    def _ledger_of(self, partition: int) -> Iterator[bytes]:
+        """The rows of the ledger that `commit` wrote, a part at a time, packed."""
         with self._open_record(partition) as record:
-            for size in json.loads(record.readline())["parts"]:
-                yield unpack_columns(record.read(size))
+            yield from map(record.read, json.loads(record.readline())["parts"])
 
     def _open_record(self, partition: int) -> IO[bytes]:
         """What `commit` wrote, to be read a part at a time; what lies behind a URL comes in one request."""
