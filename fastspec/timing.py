@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, get_args
 
-Stage = Literal["open", "decode", "resample", "features", "write", "other"]
+Stage = Literal["open", "decode", "resample", "features", "write", "other", "idle"]
 
 
 class Stopwatch:
@@ -55,8 +55,9 @@ class Stopwatch:
         return dict(self._spent)
 
     def seconds(self) -> dict[str, float]:
-        """What is `spent`, and "idle": what is left of the time that they were there."""
-        return self._spent | {"idle": max(0.0, self._available - sum(self._spent.values()))}
+        """What is `spent`; "idle" is all that is left of the time that they were there."""
+        busy = sum(self._spent.values()) - self._spent["idle"]
+        return self._spent | {"idle": max(0.0, self._available - busy)}
 
 
 class stage:

@@ -43,6 +43,15 @@ def test_stage_within_a_stage__takes_its_time_from_the_outer_one(ticks):
     assert (seconds["other"], seconds["features"], seconds["resample"], seconds["idle"]) == (17, 10, 4, 31)
 
 
+def test_worker_that_waits_for_another__is_idle(ticks):
+    watch = Stopwatch()
+    with watch.run(workers=2):
+        with watch.worker(), stage("idle"):
+            ticks.now += 3
+        ticks.now += 1
+    assert watch.seconds() == dict.fromkeys(STAGES, 0.0) | {"idle": 8}
+
+
 def test_stage_that_raises__is_left(ticks):
     watch = Stopwatch()
 

@@ -109,7 +109,7 @@ def tuning_folds(model: Classifier, labels: Labels, groups: Groups) -> list[Fold
     if not folds:
         raise LearnError(
             f"{model.name} cannot be tuned: a class has clips of one group only among those that it learns from; "
-            "record more groups of it, ask for more folds, or leave tuning out"
+            "record more groups of it (where the corpus has several, ask for more folds), or leave tuning out"
         )
     return folds
 

@@ -36,7 +36,7 @@ def read_again(
         return corpus
     known, reading = read_source(path)
     if (place := corpus or known) is None:
-        raise StoreError(f"{path} does not say where its recordings are; give the corpus")
+        raise StoreError(f"{path} does not say where its recordings are; give the corpus, by --corpus or after the store of an update")
     kept = reading.columns or {}
     read = partial(read_corpus, place, label_from=label_from or reading.label_from, group_from=group_from or reading.group_from)
     try:

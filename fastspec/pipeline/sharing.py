@@ -8,6 +8,7 @@ from fastspec.audio import Batches
 from fastspec.corpus.packing import RowColumns
 from fastspec.pipeline.compute import ComputedBatch
 from fastspec.pipeline.tasks import Reporter
+from fastspec.timing import stage
 
 
 class Blocks:
@@ -90,7 +91,8 @@ def compute_shared(
     with reporter.offer(help_from_the_back) as helpers:
         try:
             yield from compute(len(rows["path"]), load(iter(blocks.take_first, None)))
-            helpers.wait()
+            with stage("idle"):
+                helpers.wait()
             for block in sorted(held):
                 yield from held.pop(block)
         finally:
