@@ -125,6 +125,7 @@ def _readme(options: argparse.Namespace) -> str:
     _rounds(3),
     _option("--share", type=_at_least(float, 1e-4), default=1.0, help="of each corpus' recordings (%(default)s)"),
     _option("--case", type=int, choices=range(len(corpus.CASES)), action="append", help="only this one, from 0; may be repeated"),
+    _option("--readme", action="store_true", help="put the ratios into README too"),
 )
 def _corpus(options: argparse.Namespace) -> str:
     for peer in corpus.PEERS:
@@ -132,7 +133,9 @@ def _corpus(options: argparse.Namespace) -> str:
             print(f"bench: {peer.name} is left out; to include it: pip install {' '.join(peer.packages)}", file=sys.stderr)
     cases = [corpus.CASES[i] for i in options.case] if options.case else corpus.CASES
     rows = corpus.run_corpus(cases, share=options.share, repeat=options.repeat)
-    where = machine() | {"workers": corpus.WORKERS}
+    if options.readme:
+        readme.put_table("jobs", corpus.as_jobs(rows, repeat=options.repeat))
+    where = corpus.host()
     return as_json("bench corpus", where, rows) if options.json else as_text(where, corpus.COLUMNS, rows)
 
 

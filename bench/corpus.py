@@ -1,11 +1,13 @@
 """From recordings to features on disk: fastspec with two workers beside others with two processes each, results compared."""
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +16,10 @@ import soundfile
 
 from bench.golden import from_tests
 from bench.kernel import SPEECH
+from bench.output import as_table, describe
 from fastspec.audio import Policy, Starts, load_batches
 from fastspec.benchmark.kernel import OURS
+from fastspec.benchmark.machine import machine
 from fastspec.benchmark.measure import resolved
 from fastspec.benchmark.peers import Job, Peer, Stretch, load_clip, peers
 from fastspec.corpus import Manifest, read_corpus
@@ -41,6 +45,15 @@ COLUMNS = {
     "ceiling": "ceiling",
     "reached": "reached",
     "at_least": "at least",
+    "met": "met",
+}
+# The same for README, where ratios alone stand.
+JOBS = {
+    "case": "recordings",
+    "implementation": "fastspec, two workers, beside",
+    "faster": "× as fast",
+    "ceiling": "at most",
+    "at_least": "floor",
     "met": "met",
 }
 Run = Callable[[Path], object]
@@ -124,6 +137,20 @@ def _rows(case: Case, clips: int, seconds: Mapping[str, float], differing: Mappi
         }
 
 
+def host() -> dict[str, Any]:
+    """The machine, and the versions of all that takes part."""
+    packages = {package: version(package) for peer in PEERS if peer.is_installed() for package in peer.packages}
+    here = machine()
+    return here | {"workers": WORKERS, "packages": here["packages"] | packages}
+
+
+def as_jobs(rows: Sequence[Mapping[str, Any]], *, repeat: int) -> str:
+    """README's table, of ratios: to the others, and to decoding alone, beside which nothing can be faster."""
+    others = [{**row, "implementation": DECODING, "faster": row["reached"]} if row["implementation"] == OURS else row for row in rows]
+    table = as_table(JOBS, [row for row in others if row["faster"] is not None])
+    return f"{table}\n\nBest of {repeat}, with {'; '.join(describe(host()).splitlines())}."
+
+
 def _recordings(case: Case, folder: Path, count: int) -> Manifest:
     """So many recordings: made, or of the corpus that is fetched."""
     if case.form is None:
@@ -152,12 +179,17 @@ def _decode_all(job: Job) -> None:
 
 
 def _best_seconds(runs: Mapping[str, Run], outputs: Mapping[str, Path], repeat: int) -> dict[str, float]:
-    """The best of several rounds in which all take turns, after one that warms up; each leaves what it wrote last."""
+    """The best of several rounds in which all take turns, after one that warms up; each leaves what it wrote last.
+
+    None begins while the system still writes to the disk what another has left in memory.
+    """
     best = dict.fromkeys(runs, float("inf"))
     for turn in range(repeat + 1):
         for name, run in runs.items():
             shutil.rmtree(outputs[name], ignore_errors=True)
             outputs[name].mkdir()
+            if hasattr(os, "sync"):  # not on Windows
+                os.sync()
             start = time.perf_counter()
             run(outputs[name])
             if turn:
