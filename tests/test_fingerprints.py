@@ -1,5 +1,6 @@
 """What tells a recording from its earlier self, without decoding it."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from fastspec.corpus import Manifest, fingerprints, read_corpus
+from fastspec.corpus.folder import Files
 from fastspec.corpus.inputs import join_manifests
 from fastspec.corpus.manifest import table_of_paths
 
@@ -46,3 +48,30 @@ def test_what_is_not_there_has_none(inputs):
     for place, known in [(folder, "a.wav"), (archive, "cat/0.wav")]:
         told = fingerprints(Manifest(table_of_paths([known, "gone.wav"], [None, None]), str(place), read_corpus(place).recordings))
         assert told.is_null().to_list() == [False, True]
+
+
+def test_files_are_looked_at_as_python_does(write_tone, tmp_path, monkeypatch):
+    names = ["plain.wav", "é.wav", "far/below.wav", "before 1970.wav"]
+    for i, name in enumerate(names):
+        write_tone(tmp_path / name, seconds=0.1 + 0.1 * i)
+    os.utime(tmp_path / names[3], ns=(0, -1_500_000_001))
+    (tmp_path / os.fsdecode(b"\xff.wav")).write_bytes(b"no sound")
+    (tmp_path / "link.wav").symlink_to("plain.wav")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    manifest = read_corpus(tmp_path)
+    paths = [*manifest.table["path"], "gone.wav", "loop.wav", "far", "nul\0.wav", str(tmp_path / "plain.wav"), "plain.wav/below"]
+    told = manifest.recordings.fingerprints(paths)
+    missing = {path for path, one in zip(paths, told, strict=True) if one is None}
+    assert missing == {"gone.wav", "loop.wav", "nul\0.wav", "plain.wav/below"}
+    assert told[paths.index("link.wav")] == told[paths.index("plain.wav")] == told[paths.index(str(tmp_path / "plain.wav"))]
+    monkeypatch.setattr("fastspec.kernels.read.can_read", lambda: False)
+    assert manifest.recordings.fingerprints(paths) == told
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 5000])
+def test_many_files__are_each_told_in_order(tmp_path, count):
+    (tmp_path / "one.wav").write_bytes(b"12345")
+    paths = ["one.wav" if i % 7 else f"gone{i}.wav" for i in range(count)]
+    told = Files(tmp_path).fingerprints(paths)
+    assert [one is None for one in told] == [i % 7 == 0 for i in range(count)]
+    assert {one.partition("-")[0] for one in told if one} == {"5"}

@@ -19,12 +19,7 @@ class Sources:
         self._sources, self._starts = sources, np.zeros(len(sources) + 1, np.int64)
         self._names = self._places = None
         if read.can_read() and bytes not in map(type, sources):
-            names = list(map(str, sources))
-            text = "\0".join(names)
-            if text.count("\0") >= len(names):  # a NUL would end the name of another file
-                text = "\0".join("" if "\0" in name else name for name in names)
-            self._names = np.frombuffer(os.fsencode(text) + b"\0", np.uint8)
-            self._places = np.flatnonzero(np.concatenate([[0], self._names[:-1]]) == 0)
+            self._names, self._places = read.join_names(list(map(str, sources)))
 
     def read(self, first: int, stop: int, data: NDArray[np.uint8]) -> tuple[int, NDArray[np.int64]]:
         """Those from `first` to `stop` into `data`: the first that had no room beside others, and where each starts.

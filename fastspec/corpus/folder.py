@@ -3,15 +3,21 @@
 import os
 import stat
 from collections.abc import Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from fastspec.corpus.labels import folder_labels, is_audio, is_hidden, may_be_meant
 from fastspec.corpus.manifest import Manifest, RecordingError, table_of_paths
 from fastspec.corpus.place import Place, UrlPath, is_url, locate, one_line
 from fastspec.corpus.portable import fixed
 from fastspec.errors import CorpusError, counted
+
+# That look at files, so many of them at least each.
+_THREADS, _LEAST_FILES = 16, 256
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Files:
     def fingerprints(self, paths: Sequence[str]) -> list[str | None]:
         """Size and time of files; None for what is not there or lies behind a URL."""
         names = self.file_names(paths)
-        return list(map(_fingerprint, names)) if names else [self._look(path) for path in paths]
+        return _fingerprints(names) if names else [self._look(path) for path in paths]
 
     def _look(self, path: str) -> str | None:
         try:
@@ -63,9 +69,28 @@ class Files:
         return locate(name) if is_url(name) else self.base / name
 
 
+def _fingerprints(files: Sequence[str]) -> list[str | None]:
+    """In threads, since a run begins with this, and disks behind a network answer late."""
+    from fastspec.kernels import read  # with Numba, which nobody needs who only reads a corpus
+
+    if not read.can_read():
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(_fingerprint, files))
+    names, places = read.join_names(files)
+    found = np.empty((len(files), 2), np.int64)
+
+    def look(part: slice) -> None:
+        read.look_at_files(names, places[part], read.make_state(), found[part])
+
+    size = max(_LEAST_FILES, -(-len(files) // _THREADS))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(look, (slice(first, first + size) for first in range(0, len(files), size))))
+    return [None if size < 0 else f"{size}-{time}" for size, time in found.tolist()]
+
+
 def _fingerprint(file: str) -> str | None:
     try:
-        status = os.stat(file)  # noqa: PTH116 - to make a Path takes longer than to look at the file
+        status = Path(file).stat()
     except (OSError, ValueError):
         return None
     return f"{status.st_size}-{status.st_mtime_ns}"

@@ -6,6 +6,7 @@ For each file Python would take the lock back some six times, and wait for it wh
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 
 import llvmlite.binding
 import numba
@@ -18,9 +19,9 @@ from fastspec.kernels.jit import entry, inline
 _FUNCTIONS = ("statx", "open", "read", "close")
 # Not to wait where a FIFO took the place of a file.
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-# Of Linux's statx, which is laid out alike on every processor: to look from the working folder, for type and size; where they are, in
-# words of 16 and of 64 bits; the bits of the type, and those of a regular file.
-_HERE, _WANTED, _MODE, _SIZE, _TYPE, _REGULAR = -100, 0x201, 14, 5, 0o170000, 0o100000
+# Of Linux's statx, which is laid out alike on every processor: to look from the working folder, for type, time of change and size; where
+# type, size, seconds and nanoseconds are, in words of 16, 64, 64 and 32 bits; the bits of the type, and those of a regular file.
+_HERE, _WANTED, _MODE, _SIZE, _SECONDS, _NANOSECONDS, _TYPE, _REGULAR = -100, 0x241, 14, 5, 14, 30, 0o170000, 0o100000
 _STATE_WORDS = 32
 
 
@@ -53,16 +54,33 @@ _close = types.ExternalFunction("fastspec_close", types.int32(types.int32))
 
 
 def make_state() -> NDArray[np.int64]:
-    """What `read_files` works with."""
+    """What `read_files` and `look_at_files` work with, in one thread."""
     return np.zeros(_STATE_WORDS, np.int64)
+
+
+def join_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Names as the system takes them, each ended by a 0, and `(files,)` where each begins. One with a 0 in it becomes the name of no file.
+
+    >>> [array.tolist() for array in join_names(["a", "bc"])]
+    [[97, 0, 98, 99, 0], [0, 2]]
+    """
+    text = "\0".join(names)
+    if text.count("\0") >= len(names):
+        text = "\0".join("" if "\0" in name else name for name in names)
+    joined = np.frombuffer(os.fsencode(text) + b"\0", np.uint8)
+    return joined, np.flatnonzero(np.concatenate([[0], joined[:-1]]) == 0)
+
+
+@inline
+def _look(name, state):
+    """Whether there is something of that name; what it is is then in `state`."""
+    return _statx(_HERE, name, 0, np.uint32(_WANTED), state.ctypes.data) == 0
 
 
 @inline
 def _size_of(name, state):
     """Bytes of a regular file, 0 of anything else: a FIFO would hang and a device need not end, so neither is opened."""
-    if _statx(_HERE, name, 0, np.uint32(_WANTED), state.ctypes.data) != 0:
-        return np.int64(0)
-    return state[_SIZE] if state.view(np.uint16)[_MODE] & _TYPE == _REGULAR else np.int64(0)
+    return state[_SIZE] if _look(name, state) and state.view(np.uint16)[_MODE] & _TYPE == _REGULAR else np.int64(0)
 
 
 @inline
@@ -83,7 +101,7 @@ def _read_whole(name, flags, target, size):
 def read_files(names, places, flags, first, state, data, starts) -> int:
     """Files into `data`, from the `first` on while there is room; answers the first that there was none for.
 
-    names: uint8, each ended by a 0. places: `(files,)` int64, where each begins. state: of `make_state`. data: uint8, written. starts:
+    names, places: of `join_names`. state: of `make_state`. data: uint8, written. starts:
     `(files + 1,)` int64, written from `first` on: where each file begins in it. One that is not regular, cannot be read whole, or has no
     room alone, gets no bytes.
     """
@@ -96,3 +114,16 @@ def read_files(names, places, flags, first, state, data, starts) -> int:
         fits = 0 < size <= len(data) - at
         starts[i + 1] = at + size if fits and _read_whole(name, flags, data.ctypes.data + at, size) else at
     return len(places)
+
+
+@entry
+def look_at_files(names, places, state, found):
+    """The bytes of files, or of whatever is there, and when they were changed last, in nanoseconds; -1 where nothing is.
+
+    names, places: of `join_names`. state: of `make_state`. found: `(files, 2)` int64, written.
+    """
+    for i in range(len(places)):
+        found[i] = -1
+        if _look(names.ctypes.data + places[i], state):
+            found[i, 0] = state[_SIZE]
+            found[i, 1] = state[_SECONDS] * 1_000_000_000 + state.view(np.uint32)[_NANOSECONDS]
