@@ -128,6 +128,8 @@ def _readme(options: argparse.Namespace) -> str:
     _option("--readme", action="store_true", help="put the ratios into README too"),
 )
 def _corpus(options: argparse.Namespace) -> str:
+    if options.readme and (options.case or options.share != 1):
+        raise FastspecError("--readme is for all recordings of all cases; leave out --case and --share")
     for peer in corpus.PEERS:
         if not peer.is_installed():
             print(f"bench: {peer.name} is left out; to include it: pip install {' '.join(peer.packages)}", file=sys.stderr)

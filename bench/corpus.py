@@ -49,6 +49,7 @@ COLUMNS = {
 }
 # The same for README, where ratios alone stand.
 JOBS = {
+    "clips": "clips",
     "case": "recordings",
     "implementation": "fastspec, two workers, beside",
     "faster": "× as fast",

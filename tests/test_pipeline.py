@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 import zipfile
 
 import numpy as np
@@ -17,12 +18,14 @@ from polars.testing import assert_frame_equal
 from signals import write_noise
 from stores import DYING, promised_bytes
 
+from fastspec.audio import batch
+from fastspec.audio.group import Group
 from fastspec.corpus import read_corpus
 from fastspec.errors import FastspecError, StoreError
 from fastspec.frontend import FrontEnd
 from fastspec.pipeline import featurize, stream_features
 from fastspec.presets import preset
-from fastspec.store import Layout, open_store
+from fastspec.store import Layout, open_store, writing
 from fastspec.store.hashes import hash_chunk
 from fastspec.store.reading import chunk_hashes
 
@@ -191,6 +194,46 @@ def test_files_left_by_a_kill__are_swept(store, manifest, tmp_path):
     (path / ".ledger.parquet-1234").write_bytes(b"left by a kill")
     resumed = featurize(manifest, path, recipe=RECIPE, resume=True)
     assert promised_bytes(resumed.path) == promised_bytes(store.path)
+
+
+def test_commit_records_of_another_build__are_computed_again(store, manifest, tmp_path, monkeypatch):
+    def fail(*_args, **_options):
+        raise OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "write_ledger", fail)
+        with pytest.raises(StoreError, match="full"):
+            featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE)
+    records = sorted((tmp_path / "s.zarr" / "commits").iterdir())
+    assert records
+    for record in records:
+        record.rename(record.with_suffix(".record"))
+    resumed = featurize(manifest, tmp_path / "s.zarr", recipe=RECIPE, resume=True)
+    assert promised_bytes(resumed.path) == promised_bytes(store.path)
+
+
+@pytest.mark.parametrize("starts_s", [[0.0], [0.0, 0.5, 1.0]])
+def test_what_decodes__is_gone_when_a_partition_is_committed(tmp_path, write_tone, monkeypatch, starts_s):
+    decoders, gone = [], []
+
+    class Watched(Group):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            decoders.append(weakref.ref(self))
+
+    def watched_commit(*args, **options):
+        gone.extend(decoder() is None for decoder in decoders)
+        commit(*args, **options)
+
+    commit = writing.StoreWriter.commit
+    monkeypatch.setattr(batch, "Group", Watched)
+    monkeypatch.setattr(writing.StoreWriter, "commit", watched_commit)
+    write_tone(tmp_path / "tone.wav", seconds=2.0)
+    rows = "".join(f"tone.wav,a,{start_s}\n" for start_s in starts_s)
+    (tmp_path / "t.csv").write_text(f"path,label,start_s\n{rows}")
+    featurize(tmp_path / "t.csv", tmp_path / "s.zarr", recipe=RECIPE, workers=0)
+    assert gone
+    assert all(gone)
 
 
 def test_interrupted_run__stops_its_workers_and_resumes(store, manifest, tmp_path):

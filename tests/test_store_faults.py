@@ -205,7 +205,7 @@ def test_chunk_and_its_new_folders__are_flushed_before_the_commit(folder, tmp_pa
     monkeypatch.setattr(writing, "write_record", lambda path, data: (record(path, data), events.append(path)))
     path = featurize(folder, tmp_path / "s.zarr", recipe=RECIPE, workers=0).path
     chunk = path / "features" / "c" / "0" / "0" / "0"
-    committed = events.index(path / "commits" / "000000.record")
+    committed = events.index(path / "commits" / "000000.rows")
     assert {chunk, *list(chunk.parents)[:4]} <= set(events[:committed])
 
 

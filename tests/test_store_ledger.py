@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 import fastspec.store.ledger as room
+from fastspec.corpus.packing import condense, expand
 from fastspec.store.ledger import make_ledger, write_ledger
 from fastspec.store.packing import SCHEMA, as_columns, as_lists, pack_columns, unpack_columns, unpack_hashes
 
@@ -62,7 +63,7 @@ TEXTS = [
     ["a", "a", "a", "a"],
     [None, "b", None, "d"],
     [None] * 4,
-    ["é\n", '"', "\udcff".encode("utf-8", "replace").decode(), ""],
+    ["é\n", '"', "\udcff", ""],
 ]
 NUMBERS = [[1, 2, 3, 4], [0, 0, 0, 0], [None, 2, None, 0], [None] * 4]
 HASHES = [[f"{i:032x}" for i in range(4)], ["0" * 32, None, "f" * 32, None], [None] * 4]
@@ -82,8 +83,31 @@ def test_packed_rows__come_back(group, number, hashes):
     assert [f"{high:016x}{low:016x}" for high, low in numbers.tolist()] == [text or "0" * 32 for text in hashes]
 
 
-@pytest.mark.parametrize(("column", "values"), [("peak", [1.0, float("nan")]), ("audio_hash", ["ab", "cd"]), ("label", ["a"])])
-def test_rows_that_are_none__are_refused(column, values):
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("peak", [1.0, float("nan")]),
+        ("audio_hash", ["a" * 31, "b" * 33]),
+        ("audio_hash", ["ab  " * 8, None]),
+        ("audio_hash", ["", None]),
+        ("label", ["a"]),
+    ],
+)
+def test_rows_that_cannot_be_packed__are_refused(column, values):
     columns = {name: [None] * 2 for name in SCHEMA} | {"clip": [0, 1], column: values}
     with pytest.raises(ValueError, match=r"NaN|32 digits|have not 2 rows"):
         pack_columns(columns)
+
+
+@pytest.mark.parametrize("unpack", [unpack_columns, unpack_hashes])
+def test_rows_that_were_cut__are_refused(rows, unpack):
+    packed = split(rows, len(rows))()
+    whole = next(packed)
+    for cut in (whole[:-1], whole[:-16], whole[: len(whole) // 2], whole + b"0"):
+        with pytest.raises(ValueError, match="are not 400 rows"):
+            unpack(cut)
+
+
+def test_column_of_zeros_with_both_signs__comes_back():
+    values = [0.0, -0.0, 0.0]
+    assert list(map(repr, expand(condense(values)))) == list(map(repr, values))

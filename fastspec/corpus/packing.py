@@ -11,8 +11,8 @@ RowColumns = dict[str, Sequence[Any]]
 
 
 def pack_rows(manifest: Manifest, start: int, stop: int) -> bytes:
-    """Rows `start` to `stop` in a tenth of the table's memory. Any thread or process may unpack them."""
-    columns = [fold(column.to_list()) for column in manifest.table[start:stop]]
+    """Rows `start` to `stop` in little memory. Any thread or process may unpack them."""
+    columns = [condense(column.to_list()) for column in manifest.table[start:stop]]
     return zlib.compress(json.dumps(columns).encode(), level=1)
 
 
@@ -24,7 +24,7 @@ def unpack_rows(packed: bytes) -> RowColumns:
     >>> unpack_rows(pack_rows(manifest, 0, 2)) == as_columns(manifest.rows(0, 2))
     True
     """
-    columns = list(map(unfold, json.loads(zlib.decompress(packed))))
+    columns = list(map(expand, json.loads(zlib.decompress(packed))))
     return dict(zip(ClipRow._fields, [*columns, [None] * len(columns[0])], strict=False))
 
 
@@ -33,19 +33,23 @@ def as_columns(rows: Sequence[ClipRow]) -> RowColumns:
     return {name: [row[i] for row in rows] for i, name in enumerate(ClipRow._fields)}
 
 
-def fold(values: list[Any]) -> list[Any] | dict[str, Any]:
-    """A column for JSON: of equal values, as most columns are, one and how often.
+def condense(values: list[Any]) -> list[Any] | dict[str, Any]:
+    """A column for JSON: of values that are all the same, as in most columns, one and how often. 0.0 and -0.0 are not the same.
 
-    >>> fold(["a", "b"]), fold([None, None, None])
-    (['a', 'b'], {'value': None, 'times': 3})
+    >>> condense(["a", "b"]), condense([None, None, None]), condense([0.0, -0.0])
+    (['a', 'b'], {'value': None, 'times': 3}, [0.0, -0.0])
     """
-    return {"value": values[0], "times": len(values)} if values and values.count(values[0]) == len(values) else values
+    if not values or values.count(values[0]) < len(values):
+        return values
+    if not isinstance(values[0], str | None) and len(set(map(repr, values))) > 1:
+        return values
+    return {"value": values[0], "times": len(values)}
 
 
-def unfold(folded: list[Any] | dict[str, Any]) -> list[Any]:
-    """The column that was folded.
+def expand(condensed: list[Any] | dict[str, Any]) -> list[Any]:
+    """The column that was condensed.
 
-    >>> unfold(fold([0.0, 0.0]))
-    [0.0, 0.0]
+    >>> expand(condense([0.5, 0.5]))
+    [0.5, 0.5]
     """
-    return [folded["value"]] * folded["times"] if isinstance(folded, dict) else folded
+    return [condensed["value"]] * condensed["times"] if isinstance(condensed, dict) else condensed

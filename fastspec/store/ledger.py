@@ -76,7 +76,7 @@ class Hashes(NamedTuple):
     @classmethod
     def of(cls, texts: pl.Series) -> Self:
         """Of hexadecimal texts."""
-        digits = np.frombuffer(bytes.fromhex("".join((text or "").zfill(32) for text in texts)), ">u8").astype(np.uint64)
+        digits = np.frombuffer(bytes.fromhex("".join(("" if text is None else text).zfill(32) for text in texts)), ">u8").astype(np.uint64)
         return cls(digits[::2], digits[1::2], texts.is_not_null().to_numpy())
 
     @classmethod

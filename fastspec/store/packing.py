@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fastspec.corpus.packing import fold, unfold
+from fastspec.corpus.packing import condense, expand
 
 # What is known of a clip when its partition is committed; the ledger adds `duplicate_of`.
 SCHEMA = {
@@ -54,72 +54,86 @@ def as_lists(columns: Columns) -> dict[str, Sequence[Any]]:
 
 
 def pack_columns(columns: Columns) -> bytes:
-    """Rows in a fifth of the memory that objects take: two lines of JSON, then the numbers of each column in order, then the hashes."""
+    """Rows without an object for each value: two lines of JSON, then the numbers of each column in order, then the hashes.
+
+    ValueError: columns of other lengths, numbers that are not finite, or hashes that are none.
+    """
     n_rows = len(columns["clip"])
     if short := {name for name, values in columns.items() if len(values) != n_rows}:
         raise ValueError(f"{sorted(short)} have not {n_rows} rows as 'clip' has")
     numbers = {name: columns[name] for name in [*_NUMBERS, _HASH]}
-    unknown = {name: places for name, values in numbers.items() if (places := _find_unknown(values))}
-    hashes = bytes.fromhex("".join(text or _NO_HASH for text in numbers.pop(_HASH)))
-    for name in numbers.keys() & unknown.keys():
+    absent = [name for name, values in numbers.items() if isinstance(values, list) and values.count(None) == n_rows]
+    unknown = {name: places for name in numbers.keys() - set(absent) if (places := _find_unknown(numbers[name]))}
+    texts = [_NO_HASH if text is None else text for text in numbers.pop(_HASH)]
+    hashes = bytes.fromhex("".join(texts))  # skips blanks
+    if len(hashes) != _HASH_BYTES * n_rows or any(len(text) != len(_NO_HASH) for text in texts):
+        raise ValueError(f"an audio hash has not {len(_NO_HASH)} digits")
+    for name in numbers.keys() & {*absent, *unknown}:
         numbers[name] = [value or 0 for value in numbers[name]]
     arrays = [np.asarray(numbers[name], kind) for name, kind in _NUMBERS.items()]
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("a number of the ledger is NaN or infinite")
-    if len(hashes) != _HASH_BYTES * n_rows:
-        raise ValueError(f"an audio hash has not {2 * _HASH_BYTES} digits")
-    head = json.dumps({"rows": n_rows, "unknown": unknown})
-    texts = json.dumps({name: _fold_text(name, columns) for name in _TEXTS})
-    return b"\n".join([head.encode(), texts.encode(), b"".join([*(array.tobytes() for array in arrays), hashes])])
+    told = json.dumps({name: _condense_text(name, columns) for name in _TEXTS}).encode()
+    head = json.dumps({"rows": n_rows, "absent": absent, "unknown": unknown, "texts": len(told)})
+    return b"".join([head.encode(), b"\n", told, *(array.tobytes() for array in arrays), hashes])
 
 
 def unpack_columns(packed: bytes) -> Columns:
-    """Rows that were packed.
+    """Rows that were packed. ValueError: some of them are missing.
 
     >>> rows = [dict.fromkeys(SCHEMA) | {"clip": i, "path": "é.wav", "peak": peak} for i, peak in enumerate([0.5, None])]
     >>> as_lists(unpack_columns(pack_columns(as_columns(rows)))) == as_columns(rows)
     True
     """
-    line, texts, data = packed.split(b"\n", 2)
-    head, at = json.loads(line), 0
-    columns: Columns = {}
-    for name, folded in json.loads(texts).items():
-        columns[name] = columns["path"] if folded == _AS_PATH else unfold(folded)
+    head, at = _read_head(packed)
+    n_rows, columns = head["rows"], Columns()
+    for name, condensed in json.loads(packed[at : at + head["texts"]]).items():
+        columns[name] = columns["path"] if condensed == _AS_PATH else expand(condensed)
+    data, at = packed[at + head["texts"] :], 0
     for name, kind in _NUMBERS.items():
-        columns[name] = np.frombuffer(data, kind, head["rows"], at)
-        at += 8 * head["rows"]
-    digits = data[at:].hex()
-    columns[_HASH] = [digits[i : i + 2 * _HASH_BYTES] for i in range(0, len(digits), 2 * _HASH_BYTES)]
+        columns[name] = np.frombuffer(data, kind, n_rows, at)
+        at += 8 * n_rows
+    digits, size = data[at:].hex(), len(_NO_HASH)
+    columns[_HASH] = [digits[i : i + size] for i in range(0, len(digits), size)]
+    columns |= {name: [None] * n_rows for name in head["absent"]}
     columns |= {name: _without(columns[name], places) for name, places in head["unknown"].items()}
     return {name: columns[name] for name in SCHEMA}
 
 
 def unpack_hashes(packed: bytes) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """The audio hashes of rows that were packed, `(rows, 2)`, and whether each has one, `(rows,)`; the rest is not looked at."""
-    head = json.loads(packed[: packed.index(b"\n")])
-    known = np.ones(head["rows"], np.bool_)
-    unknown = head["unknown"].get(_HASH, [])
-    known[slice(None) if unknown == "everywhere" else unknown] = False
+    """The audio hashes of rows that were packed, `(rows, 2)`, and whether each has one, `(rows,)`; the rest is not looked at.
+
+    ValueError: some of them are missing.
+    """
+    head, _ = _read_head(packed)
+    known = np.full(head["rows"], _HASH not in head["absent"])
+    known[head["unknown"].get(_HASH, [])] = False
     return np.frombuffer(packed, ">u8", offset=len(packed) - _HASH_BYTES * len(known)).reshape(-1, 2).astype(np.uint64), known
 
 
-def _fold_text(name: str, columns: Columns) -> Any:
+def _read_head(packed: bytes) -> tuple[dict[str, Any], int]:
+    """What `pack_columns` says first, and where that ends."""
+    at = packed.index(b"\n") + 1
+    head: dict[str, Any] = json.loads(packed[:at])
+    if len(packed) != at + head["texts"] + head["rows"] * (8 * len(_NUMBERS) + _HASH_BYTES):
+        raise ValueError(f"{len(packed)} bytes are not {head['rows']} rows of the ledger")
+    return head, at
+
+
+def _condense_text(name: str, columns: Columns) -> Any:
     """Most recordings are a group by themselves, which then goes by the path."""
-    return _AS_PATH if name == "group" and columns["group"] == columns["path"] else fold(list(columns[name]))
+    return _AS_PATH if name == "group" and columns["group"] == columns["path"] else condense(list(columns[name]))
 
 
-def _find_unknown(values: Sequence[Any] | NDArray[Any]) -> list[int] | Literal["everywhere"]:
-    """Where a column has None, or "everywhere"."""
+def _find_unknown(values: Sequence[Any] | NDArray[Any]) -> list[int]:
     if isinstance(values, np.ndarray) or None not in values:
         return []
-    return "everywhere" if values.count(None) == len(values) else [i for i, value in enumerate(values) if value is None]
+    return [i for i, value in enumerate(values) if value is None]
 
 
-def _without(values: Sequence[Any] | NDArray[Any], unknown: list[int] | Literal["everywhere"]) -> list[Any]:
-    if unknown == "everywhere":
-        return [None] * len(values)
+def _without(values: Sequence[Any] | NDArray[Any], places: list[int]) -> list[Any]:
     known = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    for i in unknown:
+    for i in places:
         known[i] = None
     return known
 

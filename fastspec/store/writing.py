@@ -309,7 +309,7 @@ class StoreWriter:
         return place.open("rb") if isinstance(place, Path) else io.BytesIO(place.read_bytes())
 
     def _commit_path(self, partition: int) -> Place:
-        return self._home / "commits" / f"{partition:06}.record"
+        return self._home / "commits" / f"{partition:06}.rows"
 
 
 class _SharedWriter(StoreWriter):
