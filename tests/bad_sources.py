@@ -60,6 +60,11 @@ def too_much() -> np.ndarray:
     return samples
 
 
+def much_noise() -> np.ndarray:
+    """More memory than a process has that is at its limit."""
+    return np.resize(noise(3), 4_000_000)
+
+
 def hang() -> np.ndarray:
     time.sleep(1_000_000)
     return noise(0)

@@ -80,6 +80,12 @@ def test_recording_that_ends_its_decoder__costs_its_row_and_says_how(name, tmp_p
     assert ledger["reason"].to_list() == [None, ENDS[name][1], None]
 
 
+def test_decoder_that_ran_out_of_memory__is_given_no_other_recording(tmp_path):
+    sources = {"a": partial(bad_sources.noise, 1), "bad": bad_sources.too_much, "b": bad_sources.much_noise}
+    store = featurize(samples(sources), tmp_path / "s.zarr", recipe=SMALL, isolate=True, timeout_s=TIMEOUT_S, workers=1)
+    assert store.ledger["reason"].to_list() == [None, ENDS["too_much"][1], None]
+
+
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
 def test_time_out_that_is_none__is_refused(timeout_s):
     with pytest.raises(FastspecError, match=r"the time-out is .* s; give the seconds that a decoder may hang, more than 0"):

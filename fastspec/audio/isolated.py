@@ -14,8 +14,9 @@ from typing import Any
 from fastspec.audio.errors import AudioError
 from fastspec.errors import FastspecError
 
-# Kinds of messages to the parent. After NEED, which says how many bytes, this process waits until it is told to go on.
-READY, BEGUN, ALIVE, ITEM, ERROR, DONE, NEED, FREED = range(8)
+# Kinds of messages to the parent. After NEED, which says how many bytes, this process waits until it is told to go on. After BROKEN, which
+# says what nobody expected, it is not to be trusted with another recording.
+READY, BEGUN, ALIVE, ITEM, ERROR, DONE, NEED, FREED, BROKEN = range(9)
 _ALIVE_EVERY_S = 0.05
 
 
@@ -63,7 +64,7 @@ def _work(job: bytes, parent: Connection, *, wait: Callable[[], object]) -> None
     except FastspecError as error:  # of one recording: a status and a reason
         _send(parent, ERROR, AudioError(*error.args))
     except Exception as error:
-        _send(parent, ERROR, AudioError("crashed", f"decoding raised {type(error).__name__}: {' '.join(str(error).split())}"))
+        _send(parent, BROKEN, f"decoding raised {type(error).__name__}: {' '.join(str(error).split())}")
     else:
         _send(parent, DONE)
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 import cloudpickle
 
 from fastspec.audio.errors import AudioError
-from fastspec.audio.isolated import DONE, ERROR, FREED, ITEM, NEED, READY
+from fastspec.audio.isolated import BROKEN, DONE, ERROR, FREED, ITEM, NEED, READY
 from fastspec.errors import FastspecError
 
 TIMEOUT_S = 60.0
@@ -153,7 +153,7 @@ def _without(_size: int) -> AbstractContextManager[None]:
 
 
 class _DecoderDied(Exception):
-    """A process has ended; the message says how."""
+    """A process has ended, or can no longer be trusted; the message says how."""
 
 
 class _Decoder:
@@ -210,6 +210,8 @@ class _Decoder:
                 self.is_at_rest = kind in (DONE, ERROR)
                 if kind == ERROR:
                     raise value
+                if kind == BROKEN:
+                    raise _DecoderDied(value)
                 if kind == ITEM:
                     yield value
                 elif kind == NEED:
