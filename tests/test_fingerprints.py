@@ -50,19 +50,23 @@ def test_what_is_not_there_has_none(inputs):
         assert told.is_null().to_list() == [False, True]
 
 
-def test_files_are_looked_at_as_python_does(write_tone, tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [[], ["12:30.wav", "memory://far.wav", "s3://"]])
+def test_files_are_looked_at_as_python_does(write_tone, tmp_path, monkeypatch, more):
     names = ["plain.wav", "é.wav", "far/below.wav", "before 1970.wav"]
     for i, name in enumerate(names):
         write_tone(tmp_path / name, seconds=0.1 + 0.1 * i)
     os.utime(tmp_path / names[3], ns=(0, -1_500_000_001))
     (tmp_path / os.fsdecode(b"\xff.wav")).write_bytes(b"no sound")
+    (tmp_path / "12:30.wav").write_bytes(b"no sound either")
     (tmp_path / "link.wav").symlink_to("plain.wav")
     (tmp_path / "loop.wav").symlink_to("loop.wav")
     manifest = read_corpus(tmp_path)
-    paths = [*manifest.table["path"], "gone.wav", "loop.wav", "far", "nul\0.wav", str(tmp_path / "plain.wav"), "plain.wav/below"]
+    paths = [*manifest.table["path"], *more, "gone.wav", "loop.wav", "far", "nul\0.wav", str(tmp_path / "plain.wav"), "plain.wav/below"]
     told = manifest.recordings.fingerprints(paths)
+    (known,) = Files(tmp_path).fingerprints(["12:30.wav"])
+    assert known
     missing = {path for path, one in zip(paths, told, strict=True) if one is None}
-    assert missing == {"gone.wav", "loop.wav", "nul\0.wav", "plain.wav/below"}
+    assert missing == {*more[1:], "gone.wav", "loop.wav", "nul\0.wav", "plain.wav/below"}
     assert told[paths.index("link.wav")] == told[paths.index("plain.wav")] == told[paths.index(str(tmp_path / "plain.wav"))]
     monkeypatch.setattr("fastspec.kernels.read.can_read", lambda: False)
     assert manifest.recordings.fingerprints(paths) == told

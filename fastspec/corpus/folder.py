@@ -50,14 +50,15 @@ class Files:
     def fingerprints(self, paths: Sequence[str]) -> list[str | None]:
         """Size and time of files; None for what is not there or lies behind a URL."""
         names = self.file_names(paths)
-        return _fingerprints(names) if names else [self._look(path) for path in paths]
+        return _fingerprints([self._local_name(path) for path in paths] if names is None else names)
 
-    def _look(self, path: str) -> str | None:
+    def _local_name(self, path: str) -> str:
+        """What the system calls a file; nothing, which is no file's name, for what lies behind a URL."""
         try:
             place = self.place(path)
         except CorpusError:
-            return None
-        return None if isinstance(place, UrlPath) else _fingerprint(str(place))
+            return ""
+        return "" if isinstance(place, UrlPath) else str(place)
 
     def take(self, paths: Set[str]) -> "Files":
         """Those of some paths alone, from whatever folder."""
@@ -90,7 +91,7 @@ def _fingerprints(files: Sequence[str]) -> list[str | None]:
 
 def _fingerprint(file: str) -> str | None:
     try:
-        status = Path(file).stat()
+        status = os.stat(file)  # noqa: PTH116 - a Path of nothing is the working folder
     except (OSError, ValueError):
         return None
     return f"{status.st_size}-{status.st_mtime_ns}"
