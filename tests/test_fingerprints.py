@@ -57,14 +57,12 @@ def test_files_are_looked_at_as_python_does(write_tone, tmp_path, monkeypatch, m
         write_tone(tmp_path / name, seconds=0.1 + 0.1 * i)
     os.utime(tmp_path / names[3], ns=(0, -1_500_000_001))
     (tmp_path / os.fsdecode(b"\xff.wav")).write_bytes(b"no sound")
-    (tmp_path / "12:30.wav").write_bytes(b"no sound either")
     (tmp_path / "link.wav").symlink_to("plain.wav")
     (tmp_path / "loop.wav").symlink_to("loop.wav")
     manifest = read_corpus(tmp_path)
+    (tmp_path / "12:30.wav").write_bytes(b"no sound either")
     paths = [*manifest.table["path"], *more, "gone.wav", "loop.wav", "far", "nul\0.wav", str(tmp_path / "plain.wav"), "plain.wav/below"]
     told = manifest.recordings.fingerprints(paths)
-    (known,) = Files(tmp_path).fingerprints(["12:30.wav"])
-    assert known
     missing = {path for path, one in zip(paths, told, strict=True) if one is None}
     assert missing == {*more[1:], "gone.wav", "loop.wav", "nul\0.wav", "plain.wav/below"}
     assert told[paths.index("link.wav")] == told[paths.index("plain.wav")] == told[paths.index(str(tmp_path / "plain.wav"))]

@@ -31,7 +31,7 @@ from fastspec.timing import stage
 # That are objects at a time, here and where a ledger is written from what was committed: those of a chunk may take as much as it does.
 ROWS_TOGETHER = 4096
 
-# It takes some milliseconds; what partitions of a million rows leave between them is tens of megabytes.
+# Seldom enough to cost little, often enough that what partitions of a large run leave does not add up.
 _GIVEN_BACK_EVERY_S = 0.1
 
 OnError = Literal["skip", "fail"]
